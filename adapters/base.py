@@ -1,0 +1,183 @@
+"""What an adapter is: the roles it can play, and the values that pass between it and the engine.
+
+An adapter is pure. It opens no socket and reads no clock, environment or random source; what it needs of these is
+handed to it as a `Source`. It is constructed once from its own `Settings` and shared by threads.
+
+A telling outlives the process that began it and must be repeated byte for byte, so it has two steps: `render`
+makes the business body, once, for the ledger to keep; `send` wraps what was kept into a request, signed anew each
+time. Portals (`informed`) and backends (`carries`) share this form: `Outbound`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Protocol, Self, runtime_checkable
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+from ulid import ULID
+
+from govpost.adapters.manifest import Manifest
+from govpost.schemas import Command, Conversation, Denied, Order, Outcome, Presence, Result, Source, Update, WireReply, WireRequest
+from govpost.schemas._model import Model
+
+__all__ = [
+    "Adapter",
+    "AdapterSettings",
+    "DeliveryKind",
+    "Document",
+    "Inbound",
+    "Outbound",
+    "Owed",
+    "Page",
+    "Polled",
+    "Receives",
+    "Secret",
+]
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class AdapterSettings(Model):
+    """Base of every adapter's settings: an address must be https unless it is loopback or said aloud."""
+
+    #: Plain http to another machine, against all advice.
+    allow_http: bool = False
+
+    #: Names of the fields that hold addresses.
+    addresses: ClassVar[tuple[str, ...]] = ("base_url",)
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        for name in self.addresses:
+            _check_address(name, getattr(self, name), allow_http=self.allow_http)
+        return self
+
+
+def _check_address(name: str, address: str, *, allow_http: bool) -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{name} is not an http(s) address")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(f"{name} must be without user, query and fragment")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+        raise ValueError(f"{name} must be https: set allow_http = true to send orders unencrypted all the same")
+
+
+class DeliveryKind(StrEnum):
+    """What a delivery is: a command to a backend, or an update to a portal."""
+
+    PLACE = "place"
+    AMEND = "amend"
+    CANCEL = "cancel"
+    UPDATE = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One thing that is owed to a system, as its adapter sees it."""
+
+    #: A ULID; the identity on the wire, or what it is made from. The same across retries.
+    delivery_id: str
+    kind: DeliveryKind
+    order: Order
+    created_at: datetime
+    #: Set when `kind` is update.
+    update: Update | None = None
+    #: What this destination has taken before, of the same order, oldest first; only filled for a probe.
+    settled: tuple[Update, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The delivery id as 32 lower-case hex digits, for wires that want that form."""
+        return ULID.from_str(self.delivery_id).hex
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A rendered business body and the call it is for. Kept sealed and sent byte-identical until it is settled."""
+
+    #: Name of the wire's call; deliveries of the same call may share a batch.
+    call: str
+    body: bytes = field(repr=False)
+    #: Goes on the wire beside the body where the wire wants that (`Idempotency-Key`, CloudEvents id).
+    delivery_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A request of a portal, read. Either it holds a command, or it was denied."""
+
+    command: Command | Denied
+    #: Stored together with the effect; seen before → `Problem.REPLAYED`. None where the caller is not proven.
+    nonce: str | None = None
+    #: Whatever `answer` needs to know of the request (an id to echo).
+    context: Any = None
+
+
+class Adapter(Protocol):
+    """Every adapter: constructed by the registry from its settings."""
+
+    #: What `[portals.<key>]` or `[backends.<key>]` may hold.
+    Settings: ClassVar[type[AdapterSettings]]
+    manifest: Manifest
+
+    def __init__(self, settings: Any, manifest: Manifest) -> None: ...
+
+
+@runtime_checkable
+class Receives(Protocol):
+    """A system that calls us."""
+
+    def read(self, request: WireRequest, at: datetime) -> Inbound:
+        """Verify a request and decode it. Never raises for bad input: that is a `Denied`.
+
+        `request.url` is the path and query as on the request line (`/portals/<section>/…`, a base path included):
+        signatures cover it, and its end names the call.
+        """
+        ...
+
+    def answer(self, inbound: Inbound, result: Result) -> WireReply:
+        """Say the result in the portal's words."""
+        ...
+
+
+@runtime_checkable
+class Outbound(Protocol):
+    """A system that we tell things: a portal (`informed`) or a backend (`carries`)."""
+
+    def render(self, owed: Owed) -> Document:
+        """Make the business body; pure, done once.
+
+        Raises UnsupportedFeatureError when a set field cannot be said to this system.
+        """
+        ...
+
+    def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
+        """Carry documents of one call across; one outcome for each, in order. At most `batch_size` of them."""
+        ...
+
+    def probe(self, owed: Owed, source: Source) -> Conversation[Presence]:
+        """Ask whether a delivery has arrived; only called when the manifest says `has_probe`."""
+        ...
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A system that we ask for orders."""
+
+    def poll(self, cursor: str, source: Source) -> Conversation["Page"]:
+        """Fetch the next page of orders after `cursor` ("" at the very beginning)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a poll brought. The orders and the cursor are committed together."""
+
+    commands: tuple[Command, ...]
+    cursor: str
+    has_more: bool = False

@@ -1,0 +1,64 @@
+"""What an adapter says of itself: its `manifest.toml`, read once when the adapter is loaded."""
+
+import tomllib
+from enum import StrEnum
+from importlib.resources import files
+
+from pydantic import Field, ValidationError
+
+from govpost.schemas._model import Model
+from govpost.schemas.errors import ConfigurationError
+from govpost.schemas.event import Status
+
+__all__ = ["Manifest", "Role", "load_manifest"]
+
+
+class Role(StrEnum):
+    """What a system and we do for one another (design: Adapters are pure)."""
+
+    #: It calls us.
+    RECEIVES = "receives"
+    #: We ask it for orders.
+    POLLED = "polled"
+    #: We tell it what happened.
+    INFORMED = "informed"
+    #: It takes orders from us.
+    CARRIES = "carries"
+
+
+class Manifest(Model):
+    """The facts of one system that the engine acts upon."""
+
+    key: str
+    title: str
+    wire_version: str
+    roles: frozenset[Role]
+    #: Names of settings that must never be shown.
+    secrets: tuple[str, ...] = ()
+    #: The far side does a thing once, however often it is told with the same identity.
+    is_idempotent: bool = False
+    #: It can be asked whether a delivery has arrived.
+    has_probe: bool = False
+    #: A backend that can change an order it has taken.
+    amends: bool = False
+    #: How many deliveries one call may carry.
+    batch_size: int = Field(default=1, ge=1)
+    #: Methods that run off the event loop.
+    cpu_heavy: frozenset[str] = frozenset()
+    #: The statuses that the portal is told as updates of their own; the rest it learns from our answers.
+    tells: frozenset[Status] = frozenset()
+    #: Of these, the ones that cannot be said before the leg has a waybill number.
+    needs_waybill: frozenset[Status] = frozenset()
+    #: Whether a cancel that the portal itself asked for is told to it as well.
+    tells_own_cancel: bool = False
+    #: Checks of the conformance suite that do not apply, with the reason.
+    exemptions: dict[str, str] = Field(default_factory=dict)
+
+
+def load_manifest(package: str) -> Manifest:
+    """Read `manifest.toml` out of an adapter's package; raises ConfigurationError when it is not a manifest."""
+    try:
+        document = tomllib.loads(files(package).joinpath("manifest.toml").read_text(encoding="utf-8"))
+        return Manifest.model_validate(document)
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ConfigurationError(f"manifest.toml of {package} cannot be used: {error}") from error

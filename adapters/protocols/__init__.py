@@ -1,0 +1,1 @@
+"""What several wires share; no portal is named here."""

@@ -1,0 +1,290 @@
+"""The ledger's tables. In the clear are ids, status, times and codes; everything about people is sealed.
+
+`deliveries` is the outbox. A *lane* is the deliveries of one order to one destination, in the order of
+(`rank`, `delivery_no`); only a lane's head is ever `due`, so that a claim is an index look-up at any backlog.
+"""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    literal_column,
+)
+
+__all__ = [
+    "OPEN_STATES",
+    "State",
+    "attempts",
+    "cursors",
+    "deliveries",
+    "destinations",
+    "events",
+    "is_in",
+    "is_state",
+    "lanes",
+    "lookups",
+    "meta",
+    "metadata",
+    "nonces",
+    "notices",
+    "orders",
+    "workers",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC time, kept as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Turn an aware datetime into microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Turn microseconds into an aware datetime."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    #: Waits for the leg's first waybill number.
+    HELD = "held"
+    #: Waits behind another of its lane.
+    QUEUED = "queued"
+    #: The head of its lane: goes out at `due_at`.
+    DUE = "due"
+    #: A worker is at it.
+    LEASED = "leased"
+    #: Done: the destination has it, or has said its final no to a command.
+    SETTLED = "settled"
+    #: Given up; a person must act.
+    DEAD = "dead"
+    #: Taken back before it was ever tried.
+    WITHDRAWN = "withdrawn"
+    #: Given up for good by a person.
+    DROPPED = "dropped"
+
+
+OPEN_STATES = (State.HELD, State.QUEUED, State.DUE, State.LEASED)
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", LargeBinary, nullable=False))
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("portal", Text, nullable=False),
+    Column("portal_ref", Text, nullable=False),
+    Column("backend", Text, nullable=False),
+    #: HMAC-SM3 of the content as first placed; never changed, not by an amend either.
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("leg1_status", Text, nullable=False),
+    Column("leg2_status", Text),
+    Column("waybill_no", Text),
+    Column("return_waybill_no", Text),
+    Column("accepted_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("portal", "portal_ref"),
+    Index("orders_by_waybill", "waybill_no", sqlite_where=literal_column("waybill_no IS NOT NULL")),
+    Index("orders_by_return_waybill", "return_waybill_no", sqlite_where=literal_column("return_waybill_no IS NOT NULL")),
+)
+
+#: Keyed hashes of phones and ID numbers.
+lookups = Table(
+    "lookups",
+    metadata,
+    Column("token", LargeBinary, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_no", _Number, primary_key=True, autoincrement=True),
+    #: The backend's section, or `govpost` for what we record ourselves.
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("leg", Integer, nullable=False),
+    Column("status", Text),
+    Column("occurred_at", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("moved", Boolean, nullable=False),
+    Column("revokes", Text),
+    #: event_no of the event that took this one back.
+    Column("revoked_by", _Number),
+    #: HMAC-SM3 of the event with its order; tells a repeat from a contradiction.
+    Column("digest", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("source", "event_id"),
+    Index("events_by_order", "order_id", "event_no"),
+    Index("events_by_revoked", "source", "revokes", sqlite_where=literal_column("revokes IS NOT NULL")),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_no", _Number, primary_key=True, autoincrement=True),
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("order_id", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    #: 1 and 2 for the waybill numbers of the legs, which go ahead of all else; 9 for the rest.
+    Column("rank", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("leg", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    #: Of an update: the event, what is told of it, and the delivery it takes back.
+    Column("event_no", _Number),
+    Column("told_status", Text),
+    Column("corrects", Text),
+    #: Of an amend or a cancel: the portal's identity of the command, and its sealed content.
+    Column("command_id", Text),
+    Column("sealed_command", LargeBinary),
+    #: The body as first rendered, and the call it is for.
+    Column("call", Text),
+    Column("sealed_body", LargeBinary),
+    Column("due_at", Instant),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("first_tried_at", Instant),
+    #: Something may have reached the destination.
+    Column("maybe_sent", Boolean, nullable=False, default=False),
+    #: The newest attempt ended unknown: ask before telling again.
+    Column("is_uncertain", Boolean, nullable=False, default=False),
+    Column("worker_id", Text),
+    #: Rises with each claim; only the holder of the newest may settle.
+    Column("lease_no", Integer, nullable=False, default=0),
+    Column("leased_at", Instant),
+    Column("outcome", Text),
+    Column("code", Text),
+    Column("sealed_text", LargeBinary),
+    Column("dead_reason", Text),
+    Column("ended_at", Instant),
+    Index("deliveries_by_lane", "order_id", "destination", "rank", "delivery_no"),
+    Index("deliveries_due", "destination", "due_at", "delivery_no", sqlite_where=literal_column("state = 'due'")),
+    Index("deliveries_leased", "destination", "worker_id", sqlite_where=literal_column("state = 'leased'")),
+    Index("deliveries_dead", "destination", "delivery_no", sqlite_where=literal_column("state = 'dead'")),
+    Index(
+        "deliveries_by_command",
+        "order_id",
+        "kind",
+        "command_id",
+        unique=True,
+        sqlite_where=literal_column("command_id IS NOT NULL"),
+    ),
+)
+
+#: Lanes that do not move by themselves; a lane without a row is open.
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("destination", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", Text, primary_key=True),
+    Column("renewed_at", Instant, nullable=False),
+    #: It held the instance lock of the file: whoever holds that lock now knows that it is dead.
+    Column("holds_lock", Boolean, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_no", _Number, primary_key=True, autoincrement=True),
+    Column("delivery_id", Text, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Index("attempts_by_delivery", "delivery_id", "attempt_no"),
+)
+
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("portal", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+    Index("nonces_by_age", "seen_at"),
+    sqlite_with_rowid=False,
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("portal", Text, primary_key=True),
+    Column("cursor", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+#: Destinations that are not, or were lately not, in good health; one without a row is open.
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    #: open · paused (by a person) · broken (by its answers; half-opens at `until_at`)
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    #: Breakages in a row.
+    Column("breakages", Integer, nullable=False),
+    Column("pause_s", Float, nullable=False),
+    Column("until_at", Instant),
+    Column("since", Instant, nullable=False),
+)
+
+#: What a person should know of an order and no delivery says.
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice_no", _Number, primary_key=True, autoincrement=True),
+    Column("order_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Index("notices_by_order", "order_id"),
+)
+
+
+def is_state(state: State) -> Any:
+    """Compare `deliveries.state` with a constant that the planner can see: a partial index needs it in the SQL text."""
+    return deliveries.c.state == literal_column(f"'{state.value}'")
+
+
+def is_in(*states: State) -> Any:
+    """Compare `deliveries.state` with several constants, in the SQL text as `is_state`."""
+    return deliveries.c.state.in_([literal_column(f"'{state.value}'") for state in states])

@@ -1,0 +1,152 @@
+"""What happened to an item, and what a portal is told of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Base64Bytes, Field, StringConstraints, model_validator
+
+from govpost.schemas._model import Model
+from govpost.schemas.identifiers import OrderId, WaybillNo
+from govpost.schemas.order import PersonName, ProofKind, Text
+
+__all__ = [
+    "Cause",
+    "Event",
+    "EventId",
+    "Leg",
+    "Office",
+    "Proof",
+    "Reason",
+    "ReceivedBy",
+    "Signer",
+    "Status",
+    "Update",
+]
+
+Leg = Literal[1, 2]
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Status(StrEnum):
+    """How far an item has come, in the order in which it usually gets there."""
+
+    ACCEPTED = "accepted"
+    NUMBERED = "numbered"
+    COLLECTED = "collected"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    #: An event that could not be read; it moves nothing.
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why an item could not be delivered."""
+
+    BAD_ADDRESS = "bad_address"
+    UNKNOWN_PERSON = "unknown_person"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    MOVED = "moved"
+    DEFERRED = "deferred"
+    WILL_COLLECT = "will_collect"
+    OTHER = "other"
+
+
+class ReceivedBy(StrEnum):
+    """Who took the item."""
+
+    SELF = "self"
+    FAMILY = "family"
+    AGENT = "agent"
+    COLLEAGUE = "colleague"
+    MAILROOM = "mailroom"
+    OFFICE = "office"
+    PROPERTY = "property"
+    PICKUP_POINT = "pickup_point"
+    UNATTENDED = "unattended"
+    OTHER = "other"
+
+
+class Cause(StrEnum):
+    """Whose doing an event is: the post's, or the portal's own (a cancel it asked for)."""
+
+    POST = "post"
+    PORTAL = "portal"
+
+
+class Office(Model):
+    """The post office where it happened."""
+
+    code: Text | None = None
+    name: Text
+    city: Text | None = None
+
+
+class Signer(Model):
+    """Who signed for the item."""
+
+    name: PersonName = Field(repr=False)
+    relation: Text | None = None
+    id_type: Text | None = None
+    id_no: Text | None = Field(default=None, repr=False)
+
+
+class Proof(Model):
+    """Evidence that came with an event."""
+
+    kind: ProofKind
+    media_type: Text
+    data: Base64Bytes = Field(repr=False)
+
+
+class Event(Model):
+    """Something that happened to the item of an order, as its source tells it (contract: webhook)."""
+
+    #: The source's own number of the event.
+    event_id: EventId
+    #: Missing only where the event does nothing but revoke.
+    status: Status | None = None
+    occurred_at: AwareDatetime
+    leg: Leg = 1
+    waybill_no: WaybillNo | None = None
+    office: Office | None = None
+    reason: Reason | None = None
+    received_by: ReceivedBy | None = None
+    signer: Signer | None = Field(default=None, repr=False)
+    proof: tuple[Proof, ...] = Field(default=(), repr=False)
+    #: The event_id, of the same source, that this one takes back.
+    revokes: EventId | None = None
+    #: Foreign free text. Kept, never forwarded: it holds couriers' names and phones.
+    note: Annotated[str, StringConstraints(max_length=2000)] | None = Field(default=None, repr=False)
+    #: The source's code where it had none of ours.
+    raw_code: Text | None = None
+    cause: Cause = Cause.POST
+
+    @model_validator(mode="after")
+    def _check_says_something(self) -> Self:
+        """Refuse an event that neither has a status nor revokes one."""
+        if self.status is None and self.revokes is None:
+            raise ValueError("status is missing")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An event on its way to a portal."""
+
+    order_id: OrderId
+    event: Event
+    #: What the portal is told the item has come to; for a correction the state the order went back to.
+    status: Status
+    leg: Leg
+    #: The first number of this leg; None only for what is told without one (`cancelled`).
+    waybill_no: WaybillNo | None
+    #: The delivery whose telling this one takes back; None where it corrects nothing.
+    corrects: str | None = None
