@@ -24,7 +24,8 @@ from govpost.schemas.errors import ConfigurationError, GovpostError
 
 __all__ = ["EVENTS", "PERSONAL_KEYS", "configure_logging", "get_logger"]
 
-#: Every event name that is ever logged. INFO: a state changed. WARNING: it will be tried again. ERROR: a person must act.
+#: Every event name that is ever logged.
+#: Levels: INFO a state changed, WARNING it will be tried again, ERROR a person must act.
 EVENTS: Mapping[str, str] = {
     "gateway.started": "ready to take orders",
     "gateway.stopping": "told to stop: nothing new is begun",
@@ -57,13 +58,12 @@ EVENTS: Mapping[str, str] = {
 }
 
 #: Facts of these names are never rendered, however deep they stand.
-PERSONAL_KEYS = frozenset(
-    """
-    name phone mobile telephone id_no id_document certificate_no address street sender recipient signer applicant
-    party note remark text body content document order payload proof data extras fields secret token tokens key
-    password authorization headers nonce
-    """.split()
-)
+PERSONAL_KEYS = frozenset({
+    "address", "applicant", "authorization", "body", "certificate_no", "content", "data", "document",
+    "extras", "headers", "id_document", "id_no", "key", "mobile", "name", "note", "order", "party",
+    "password", "payload", "phone", "proof", "recipient", "remark", "secret", "sender", "signer", "street",
+    "telephone", "text", "token", "tokens",
+})  # fmt: skip
 
 _MASK = "***"
 _PLAIN = (str, bool, int, float, Enum, datetime, date, PurePath, type(None))

@@ -42,7 +42,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     SettingsError,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from govpost.adapters.manifest import Role
@@ -112,6 +112,11 @@ class LedgerSettings(Model):
         except (ArgumentError, ValueError):
             raise ValueError('is not a database address; write it like "sqlite:///govpost.db"') from None
         return url
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite ledger; None for one in memory or on a server."""
+        return _sqlite_file(make_url(self.url))
 
 
 class IngressSettings(Model):
@@ -378,9 +383,14 @@ def _anchored_url(url: str, *, base: Path) -> str:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         return url  # LedgerSettings says what is wrong with it
-    path = parts.database
-    is_plain_file = parts.get_backend_name() == "sqlite" and path and not path.startswith((":memory:", "file:"))
-    return parts.set(database=str(base / path)).render_as_string(hide_password=False) if is_plain_file else url
+    file = _sqlite_file(parts)
+    return url if file is None else parts.set(database=str(base / file)).render_as_string(hide_password=False)
+
+
+def _sqlite_file(url: URL) -> Path | None:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
+        return None
+    return Path(url.database)
 
 
 def _prepared_system(kind: str, name: str, section: Any, *, base: Path) -> Any:

@@ -23,13 +23,12 @@ def order_content(document: JsonObject) -> JsonObject:
     return {name: value for name, value in content.items() if name not in VOLATILE}
 
 
-def drop_empty(value: Any, *, path: str = "") -> Any:
+def drop_empty(value: Any) -> Any:
     """Leave out members that are null or the empty string, at every depth; items of lists keep their places."""
     if isinstance(value, dict):
-        members = ((name, item) for name, item in value.items() if item is not None and item != "")
-        return {name: drop_empty(item, path=f"{path}.{name}" if path else name) for name, item in members}
+        return {name: drop_empty(item) for name, item in value.items() if item is not None and item != ""}
     if isinstance(value, list):
-        return [drop_empty(item, path=path) for item in value]
+        return [drop_empty(item) for item in value]
     if isinstance(value, int | float) and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
-        raise MappingError(path, "is a number that JSON cannot carry exactly")
+        raise MappingError("", "holds a number that JSON cannot carry exactly")
     return value

@@ -57,7 +57,9 @@ class KeyFile:
             sealing = {int(number): b64decode(key, validate=True) for number, key in document["sealing"].items()}
             index = b64decode(document["index"], validate=True)
         except FileNotFoundError:
-            raise KeyFileError(f"{path} is missing; restore it from the backup: the ledger cannot be read without it") from None
+            raise KeyFileError(
+                f"{path} is missing; restore it from the backup: the ledger cannot be read without it"
+            ) from None
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             raise KeyFileError(f"{path} is not a key file of govpost; restore it from the backup") from None
         if mode & _OTHERS:

@@ -39,11 +39,15 @@ class Sealer:
         """Open a sealed value; raises KeyFileError when the key is not in the key file or the value was tampered with."""
         cipher = self._ciphers.get(sealed[1:_HEAD])
         if cipher is None or sealed[:1] != _FORMAT:
-            raise KeyFileError("a value was sealed with a key that the key file does not hold; restore the newest key file")
+            raise KeyFileError(
+                "a value was sealed with a key that the key file does not hold; restore the newest key file"
+            )
         try:
             return cipher.decrypt(sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :], row.encode())
         except InvalidTag:
-            raise KeyFileError("a sealed value does not open: it was changed, or the key file is another ledger's") from None
+            raise KeyFileError(
+                "a sealed value does not open: it was changed, or the key file is another ledger's"
+            ) from None
 
     def digest(self, value: bytes, *, domain: str) -> bytes:
         """Hash a value under the index key; equal values of one domain have equal digests."""

@@ -112,7 +112,9 @@ orders = Table(
     Column("sealed", LargeBinary, nullable=False),
     UniqueConstraint("portal", "portal_ref"),
     Index("orders_by_waybill", "waybill_no", sqlite_where=literal_column("waybill_no IS NOT NULL")),
-    Index("orders_by_return_waybill", "return_waybill_no", sqlite_where=literal_column("return_waybill_no IS NOT NULL")),
+    Index(
+        "orders_by_return_waybill", "return_waybill_no", sqlite_where=literal_column("return_waybill_no IS NOT NULL")
+    ),
 )
 
 #: Keyed hashes of phones and ID numbers.

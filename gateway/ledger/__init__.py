@@ -1,0 +1,9 @@
+"""The ledger: orders, events and the outbox in one durable store."""
+
+from govpost.gateway.ledger._rows import PortalTerms
+from govpost.gateway.ledger.events import Recorded
+from govpost.gateway.ledger.ledger import Ledger
+from govpost.gateway.ledger.orders import Pending
+from govpost.gateway.ledger.outbox import Claim, Claims, DeadReason, Next, Settlement
+
+__all__ = ["Claim", "Claims", "DeadReason", "Ledger", "Next", "Pending", "PortalTerms", "Recorded", "Settlement"]

@@ -1,0 +1,214 @@
+"""What the units of the ledger share: sealing of rows, lanes, and how a delivery gets into one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, exists, literal_column, select, update
+from sqlalchemy.dialects.sqlite import insert
+from ulid import ULID
+
+from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger.sealing import Sealer
+from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, is_in, is_state, lanes, notices
+from govpost.schemas import Event, Order, Status
+
+__all__ = [
+    "NUMBER_RANKS",
+    "USUAL_RANK",
+    "Lane",
+    "NoticeKind",
+    "PortalTerms",
+    "demote",
+    "enqueue",
+    "new_id",
+    "note",
+    "open_event",
+    "open_order",
+    "park",
+    "promote",
+    "seal_event",
+    "seal_order",
+    "unpark",
+    "withdraw",
+]
+
+#: Ranks of a lane: the waybill numbers of both legs go ahead of all else that waits.
+NUMBER_RANKS = {1: 1, 2: 2}
+USUAL_RANK = 9
+
+
+@dataclass(frozen=True, slots=True)
+class PortalTerms:
+    """What of an order's life a portal is told (its adapter's manifest)."""
+
+    tells: frozenset[Status]
+    needs_waybill: frozenset[Status]
+    tells_own_cancel: bool
+
+
+class NoticeKind:
+    """What a person should know of an order."""
+
+    WAYBILL_DIFFERS = "waybill_differs"
+
+
+class Lane(NamedTuple):
+    """The deliveries of one order to one destination."""
+
+    order_id: str
+    destination: str
+
+
+def new_id(now: datetime) -> str:
+    """Make a ULID of this moment."""
+    return str(ULID.from_datetime(now))
+
+
+def seal_order(sealer: Sealer, order: Order) -> bytes:
+    """Seal an order as one blob."""
+    return sealer.seal(order.model_dump_json(exclude_none=True).encode(), row=f"orders|{order.order_id}")
+
+
+def open_order(sealer: Sealer, order_id: str, sealed: bytes) -> Order:
+    """Open what `seal_order` made."""
+    return Order.model_validate_json(sealer.open(sealed, row=f"orders|{order_id}"))
+
+
+def seal_event(sealer: Sealer, event: Event, source: str) -> bytes:
+    """Seal an event as one blob."""
+    return sealer.seal(event.model_dump_json(exclude_none=True).encode(), row=f"events|{source}|{event.event_id}")
+
+
+def open_event(sealer: Sealer, source: str, event_id: str, sealed: bytes) -> Event:
+    """Open what `seal_event` made."""
+    return Event.model_validate_json(sealer.open(sealed, row=f"events|{source}|{event_id}"))
+
+
+_INSERT = insert(deliveries).returning(deliveries.c.delivery_id)
+
+_OTHER = deliveries.alias("other")
+_HEAD = (
+    select(_OTHER.c.delivery_id)
+    .where(
+        _OTHER.c.order_id == bindparam("lane_order"),
+        _OTHER.c.destination == bindparam("lane_destination"),
+        _OTHER.c.state.in_([literal_column(f"'{state.value}'") for state in OPEN_STATES]),
+    )
+    # One that is on its way stays the head, whatever comes ahead of it meanwhile.
+    .order_by((_OTHER.c.state == literal_column("'leased'")).desc(), _OTHER.c.rank, _OTHER.c.delivery_no)
+    .limit(1)
+    .scalar_subquery()
+)
+_IN_LANE = (
+    deliveries.c.order_id == bindparam("lane_order"),
+    deliveries.c.destination == bindparam("lane_destination"),
+)
+_PROMOTE = (
+    update(deliveries)
+    .where(
+        deliveries.c.delivery_id == _HEAD,
+        is_state(State.QUEUED),
+        ~exists().where(
+            lanes.c.order_id == bindparam("lane_order"), lanes.c.destination == bindparam("lane_destination")
+        ),
+    )
+    .values(state=State.DUE, due_at=bindparam("now"))
+)
+_DEMOTE = update(deliveries).where(*_IN_LANE, is_state(State.DUE)).values(state=State.QUEUED)
+_UNPARK = delete(lanes).where(
+    lanes.c.order_id == bindparam("lane_order"),
+    lanes.c.destination == bindparam("lane_destination"),
+    lanes.c.state == "parked",
+)
+_PARK = insert(lanes).on_conflict_do_nothing()
+
+
+def _lane_parameters(lane: Lane) -> dict[str, Any]:
+    return {"lane_order": lane.order_id, "lane_destination": lane.destination}
+
+
+def promote(connection: Connection, lane: Lane, *, now: datetime) -> None:
+    """Make the head of a lane due, unless it is so already, is held, or the lane is parked or paused."""
+    connection.execute(_PROMOTE, {**_lane_parameters(lane), "now": now})
+
+
+def demote(connection: Connection, lane: Lane) -> None:
+    """Take the head of a lane off the due list."""
+    connection.execute(_DEMOTE, _lane_parameters(lane))
+
+
+def park(connection: Connection, lane: Lane, *, reason: str, now: datetime) -> None:
+    """Stop a lane until a person acts on the delivery that stopped it."""
+    connection.execute(
+        _PARK,
+        {"order_id": lane.order_id, "destination": lane.destination, "state": "parked", "reason": reason, "since": now},
+    )
+    demote(connection, lane)
+
+
+def unpark(connection: Connection, lane: Lane, *, now: datetime) -> None:
+    """Let a parked lane move again."""
+    connection.execute(_UNPARK, _lane_parameters(lane))
+    promote(connection, lane, now=now)
+
+
+def enqueue(
+    connection: Connection,
+    lane: Lane,
+    kind: DeliveryKind,
+    *,
+    now: datetime,
+    leg: int = 1,
+    rank: int = USUAL_RANK,
+    is_held: bool = False,
+    **columns: Any,
+) -> str:
+    """Put a delivery into its lane, and make it due when it is the head. Returns its id."""
+    delivery_id = columns.pop("delivery_id", None) or new_id(now)
+    connection.execute(
+        _INSERT,
+        {
+            "delivery_id": delivery_id,
+            "order_id": lane.order_id,
+            "destination": lane.destination,
+            "rank": rank,
+            "kind": kind,
+            "state": State.HELD if is_held else State.QUEUED,
+            "leg": leg,
+            "created_at": now,
+            **columns,
+        },
+    )
+    if rank != USUAL_RANK:
+        demote(connection, lane)
+    promote(connection, lane, now=now)
+    return delivery_id
+
+
+_NOTE = insert(notices)
+
+
+def note(connection: Connection, order_id: str, kind: str, *, now: datetime) -> None:
+    """Keep a notice for a person."""
+    connection.execute(_NOTE, {"order_id": order_id, "kind": kind, "noted_at": now})
+
+
+_WITHDRAW = (
+    update(deliveries)
+    .where(
+        *_IN_LANE,
+        deliveries.c.maybe_sent.is_(False),
+        is_in(State.HELD, State.QUEUED, State.DUE),
+    )
+    .values(state=State.WITHDRAWN, ended_at=bindparam("now"))
+    .returning(deliveries.c.delivery_id)
+)
+
+
+def withdraw(connection: Connection, lane: Lane, *condition: Any, now: datetime) -> bool:
+    """Take deliveries back that nothing has been tried of; tells whether there was one."""
+    taken_back = connection.execute(_WITHDRAW.where(*condition), {**_lane_parameters(lane), "now": now}).all()
+    if taken_back:
+        promote(connection, lane, now=now)
+    return bool(taken_back)

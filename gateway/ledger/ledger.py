@@ -1,0 +1,280 @@
+"""The ledger: one durable store that is the truth. Everything else may die at any time.
+
+Writing methods return a future that resolves after the commit that holds the effect. Reading methods are plain.
+Every state change is one named unit, one transaction.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete
+
+from govpost.gateway.ledger import destinations as health
+from govpost.gateway.ledger import workers
+from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, new_id, promote, seal_order
+from govpost.gateway.ledger.events import Recorded, Recorder
+from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
+from govpost.gateway.ledger.outbox import Claim, Claims, Outbox, Render, Settlement
+from govpost.gateway.ledger.reads import DestinationRow, Reader
+from govpost.gateway.ledger.store import Store
+from govpost.gateway.ledger.tables import lanes
+from govpost.gateway.ledger.writer import Writer
+from govpost.schemas import (
+    Amend,
+    Amended,
+    Cancel,
+    Cancelled,
+    Command,
+    Denied,
+    Event,
+    Found,
+    Order,
+    OrderContent,
+    Place,
+    Placed,
+    Problem,
+    Query,
+)
+from govpost.schemas.documents import JsonObject
+from govpost.schemas.errors import LedgerError
+
+__all__ = ["Answer", "Ledger"]
+
+T = TypeVar("T")
+Answer = Placed | Amended | Cancelled | Found | Denied | Pending
+
+
+class Ledger(Reader):
+    """The orders of one gateway, what happened to them, and what is owed to whom."""
+
+    def __init__(
+        self,
+        url: str,
+        key_file: Path,
+        *,
+        clock: Callable[[], datetime],
+        terms: Mapping[str, PortalTerms],
+        backend_amends: frozenset[str] = frozenset(),
+        group_size: int = 256,
+        group_wait_s: float = 0.005,
+        on_commit: Callable[[int, float], None] = lambda size, seconds: None,
+    ) -> None:
+        """Open a ledger, making it where there is none.
+
+        Raises KeyFileError, LedgerVersionError, ConfigurationError, or LedgerUnavailableError when it is locked or
+        the disk is full.
+        """
+        self._store = Store(url, key_file)
+        super().__init__(self._store.reading, self._store.sealer)
+        self._clock = clock
+        self._backend_amends = backend_amends
+        self._recorder = Recorder(self._sealer, dict(terms))
+        self._orders = Orders(self._sealer, self._recorder)
+        self._outbox = Outbox(self._sealer, self._recorder, self._orders)
+        self._writer = Writer(
+            self._store.writing, group_size=group_size, group_wait_s=group_wait_s, on_commit=on_commit
+        )
+
+    @property
+    def path(self) -> Path:
+        """The ledger's file."""
+        return self._store.path
+
+    def close(self) -> None:
+        """Commit what is waiting and close the file."""
+        self._writer.close()
+        self._store.close()
+
+    # Portals' commands.
+
+    def execute(
+        self, portal: str, command: Command | Denied, *, backend: str = "", nonce: str | None = None
+    ) -> Future[Answer]:
+        """Carry a portal's command out, and remember its nonce, in one transaction.
+
+        A nonce seen before answers `Problem.REPLAYED` and changes nothing.
+        """
+        now = self._clock()
+        effect = self._effect(portal, command, backend=backend, now=now)
+
+        def unit(connection: Connection) -> Answer:
+            if nonce is not None and not self._orders.remember_nonce(connection, portal, nonce, now=now):
+                return Denied(Problem.REPLAYED, "this nonce was used before; sign every request anew")
+            return effect(connection)
+
+        return self._writer.submit(unit)
+
+    def _effect(
+        self, portal: str, command: Command | Denied, *, backend: str, now: datetime
+    ) -> Callable[[Connection], Answer]:
+        match command:
+            case Place():
+                new = self._new_order(portal, command.order, command.content, backend=backend, now=now)
+                return lambda connection: self._orders.place(connection, new)
+            case Cancel():
+                return lambda connection: self._orders.cancel(connection, portal, command, now=now)
+            case Amend():
+                return lambda connection: self._orders.amend(
+                    connection, portal, command, backend_amends=self._backend_amends, now=now
+                )
+            case Query():
+                return lambda connection: self._orders.query(connection, portal, command)
+            case Denied():
+                return lambda connection: command
+
+    def _new_order(
+        self, portal: str, content: OrderContent, fingerprint_of: JsonObject, *, backend: str, now: datetime
+    ) -> NewOrder:
+        """Number, seal and hash an order, outside the transaction."""
+        order = Order.model_construct(
+            None, **{**dict(content), "order_id": new_id(now), "portal": portal, "accepted_at": now}
+        )
+        return NewOrder(
+            order=order,
+            backend=backend,
+            fingerprint=self._sealer.fingerprint(fingerprint_of),
+            sealed=seal_order(self._sealer, order),
+            tokens=person_tokens(self._sealer, order),
+            delivery_id=new_id(now),
+        )
+
+    def command_result(self, pending: Pending) -> Amended | Cancelled | Denied | Pending:
+        """Tell what became of a command that waits for the backend."""
+        with self._engine.connect() as connection:
+            return self._orders.command_result(connection, pending)
+
+    # Events.
+
+    def record(self, order_id: str, event: Event, *, source: str | None = None) -> Future[Recorded]:
+        """Record an event; `source` None stands for the order's own backend."""
+        now = self._clock()
+        return self._writer.submit(
+            lambda connection: self._recorder.record(connection, order_id, event, source=source, now=now)
+        )
+
+    # Workers.
+
+    def register(self, worker_id: str, *, holds_lock: bool) -> Future[None]:
+        """Enter a worker."""
+        return self._submit(workers.register, worker_id, holds_lock=holds_lock, now=self._clock())
+
+    def renew(
+        self, worker_id: str, *, holds_lock: bool, dead_after_s: float, probe_after_s: float
+    ) -> Future[tuple[bool, int]]:
+        """Show that a worker lives, and take over the work of dead ones.
+
+        Returns whether it still counts as alive, and how many deliveries were reclaimed.
+        """
+        now = self._clock()
+
+        def unit(connection: Connection) -> tuple[bool, int]:
+            lives = workers.renew(connection, worker_id, now=now)
+            dead = workers.bury_dead(connection, worker_id, holds_lock=holds_lock, dead_after_s=dead_after_s, now=now)
+            reclaimed = self._outbox.reclaim(connection, dead, probe_after_s=probe_after_s, now=now) if dead else 0
+            self._orders.forget_nonces(connection, now=now)
+            return lives, reclaimed
+
+        return self._writer.submit(unit)
+
+    def retire(self, worker_id: str) -> Future[None]:
+        """Remove a worker that stops cleanly and holds no lease."""
+        return self._submit(workers.retire, worker_id)
+
+    # Deliveries.
+
+    def claim(self, destination: str, *, worker_id: str, most: int, render: Render) -> Future[Claims]:
+        """Lease up to `most` due deliveries of a destination to a worker."""
+        return self._submit(
+            self._outbox.claim, destination, worker_id=worker_id, most=most, render=render, now=self._clock()
+        )
+
+    def settle(
+        self,
+        settlement: Settlement,
+        *,
+        worker_id: str,
+        pause_base_s: float,
+        pause_cap_s: float,
+        breakages_to_pause: int,
+    ) -> Future[bool]:
+        """End an attempt; False when the lease was lost meanwhile and the outcome no longer counts."""
+        return self._submit(
+            self._outbox.settle,
+            settlement,
+            worker_id=worker_id,
+            pause_base_s=pause_base_s,
+            pause_cap_s=pause_cap_s,
+            breakages_to_pause=breakages_to_pause,
+            now=self._clock(),
+        )
+
+    def release(self, claim: Claim) -> Future[None]:
+        """Give a lease back of which nothing was sent."""
+        return self._submit(self._outbox.release, claim, now=self._clock())
+
+    # People.
+
+    def replay(self, delivery_id: str) -> None:
+        """Send a dead letter again; raises LedgerError when it is not one."""
+        self._submit(self._outbox.replay, delivery_id, now=self._clock()).result()
+
+    def drop(self, delivery_id: str, *, reason: str, cancel: bool = False) -> None:
+        """Give a dead letter up for good; raises LedgerError when it is not one."""
+        self._submit(self._outbox.drop, delivery_id, reason=reason, cancel=cancel, now=self._clock()).result()
+
+    def pause_lane(self, order_id: str, destination: str, *, reason: str) -> None:
+        """Stop a lane until `resume_lane`."""
+        now = self._clock()
+        lane = Lane(order_id, destination)
+
+        def unit(connection: Connection) -> None:
+            connection.execute(_forget_lane(lane))
+            row = {"state": "paused", "reason": reason, "since": now, **lane._asdict()}
+            connection.execute(lanes.insert(), row)
+            demote(connection, lane)
+
+        self._writer.submit(unit).result()
+
+    def resume_lane(self, order_id: str, destination: str) -> None:
+        """Let a lane move again; raises LedgerError when it was not stopped."""
+        lane = Lane(order_id, destination)
+
+        def unit(connection: Connection) -> None:
+            if connection.execute(_forget_lane(lane)).rowcount == 0:
+                raise LedgerError("this lane is not stopped; see: govpost lanes list")
+            promote(connection, lane, now=self._clock())
+
+        self._writer.submit(unit).result()
+
+    def pause_destination(self, name: str, *, reason: str) -> None:
+        """Stop all deliveries to a destination until `resume_destination`."""
+        self._submit(health.pause, name, reason=reason, now=self._clock()).result()
+
+    def resume_destination(self, name: str) -> None:
+        """Let deliveries go out again, whoever stopped them."""
+        self._submit(health.resume, name).result()
+
+    def check_writable(self) -> None:
+        """Commit an empty change; raises LedgerUnavailableError when the ledger takes no orders now."""
+        self._writer.submit(_touch).result()
+
+    def destination(self, name: str) -> DestinationRow:
+        """Tell how one destination does."""
+        return self.destinations((name,))[0]
+
+    def _submit(self, unit: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
+        return self._writer.submit(lambda connection: unit(connection, *args, **kwargs))
+
+
+def _forget_lane(lane: Lane) -> Any:
+    return delete(lanes).where(lanes.c.order_id == lane.order_id, lanes.c.destination == lane.destination)
+
+
+def _touch(connection: Connection) -> None:
+    """Write something, so that a full disk or a read-only file shows."""
+    connection.exec_driver_sql(
+        "INSERT INTO meta (name, value) VALUES ('touched', x'00') ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )

@@ -1,0 +1,322 @@
+"""Take orders, and what portals ask of them afterwards. Every function is part of a unit of the writer."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger._rows import Lane, enqueue, open_order, promote, seal_order, withdraw
+from govpost.gateway.ledger.events import Recorder
+from govpost.gateway.ledger.sealing import Sealer
+from govpost.gateway.ledger.tables import State, deliveries, events, lookups, nonces, orders
+from govpost.schemas import (
+    Amend,
+    Amended,
+    Cancel,
+    Cancelled,
+    Cause,
+    Denied,
+    Event,
+    Found,
+    Order,
+    Place,
+    Placed,
+    Problem,
+    Query,
+    Status,
+)
+from govpost.schemas.event import Leg
+from govpost.schemas.lifecycle import CANCELLABLE
+
+__all__ = ["NONCE_LIFE", "NewOrder", "Orders", "Pending"]
+
+#: How long a nonce is remembered: twice the tolerance of the timestamp beside it.
+NONCE_LIFE = timedelta(seconds=600)
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order ready to be stored: sealed, hashed, with a number of its own in case it is new."""
+
+    order: Order
+    backend: str
+    fingerprint: bytes
+    sealed: bytes
+    tokens: tuple[bytes, ...]
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A command is owed to the backend; what becomes of it is `Orders.command_result`."""
+
+    portal_ref: str
+    order_id: str
+    kind: DeliveryKind
+    delivery_id: str
+
+
+_NONCE = insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce)
+_FORGET_NONCES = delete(nonces).where(nonces.c.seen_at < bindparam("before"))
+_INSERT_ORDER = (
+    insert(orders).on_conflict_do_nothing(index_elements=["portal", "portal_ref"]).returning(orders.c.order_id)
+)
+_INSERT_LOOKUPS = insert(lookups).on_conflict_do_nothing()
+_INSERT_PLACEMENT = insert(deliveries)
+_BY_REF = select(
+    orders.c.order_id,
+    orders.c.fingerprint,
+    orders.c.status,
+    orders.c.backend,
+    orders.c.waybill_no,
+    orders.c.return_waybill_no,
+    orders.c.sealed,
+).where(orders.c.portal == bindparam("portal_name"), orders.c.portal_ref == bindparam("ref"))
+_COMMAND = (
+    select(deliveries.c.delivery_id, deliveries.c.state, deliveries.c.outcome)
+    .where(
+        deliveries.c.order_id == bindparam("key"),
+        deliveries.c.kind == bindparam("command_kind"),
+        deliveries.c.command_id == bindparam("command"),
+    )
+    .limit(1)
+)
+_DELIVERY = select(deliveries.c.state, deliveries.c.outcome).where(deliveries.c.delivery_id == bindparam("did"))
+_TRACES = (
+    select(events.c.source, events.c.event_id, events.c.sealed)
+    .where(
+        events.c.order_id == bindparam("key"),
+        events.c.moved,
+        events.c.revoked_by.is_(None),
+        events.c.status.is_not(None),
+    )
+    .order_by(events.c.event_no)
+)
+_REPLACE_CONTENT = (
+    update(orders)
+    .where(orders.c.order_id == bindparam("key"))
+    .values(sealed=bindparam("blob"), updated_at=bindparam("now"))
+)
+
+
+class Orders:
+    """Take and change the orders of one ledger."""
+
+    def __init__(self, sealer: Sealer, recorder: Recorder) -> None:
+        self._sealer = sealer
+        self._recorder = recorder
+
+    @staticmethod
+    def remember_nonce(connection: Connection, portal: str, nonce: str, *, now: datetime) -> bool:
+        """Store a nonce together with the effect of its request; False when it was seen before."""
+        return connection.execute(_NONCE, {"portal": portal, "nonce": nonce, "seen_at": now}).first() is not None
+
+    @staticmethod
+    def forget_nonces(connection: Connection, *, now: datetime) -> None:
+        """Drop nonces whose timestamps would be refused anyway."""
+        connection.execute(_FORGET_NONCES, {"before": now - NONCE_LIFE})
+
+    def place(self, connection: Connection, new: NewOrder) -> Placed | Denied:
+        """Store an order and owe it to its backend; the same again gets the same answer, other content a conflict."""
+        order = new.order
+        inserted = connection.execute(
+            _INSERT_ORDER,
+            {
+                "order_id": order.order_id,
+                "portal": order.portal,
+                "portal_ref": order.portal_ref,
+                "backend": new.backend,
+                "fingerprint": new.fingerprint,
+                "status": Status.ACCEPTED,
+                "leg1_status": Status.ACCEPTED,
+                "accepted_at": order.accepted_at,
+                "updated_at": order.accepted_at,
+                "sealed": new.sealed,
+            },
+        ).first()
+        if inserted is None:
+            return self._again(connection, new)
+        connection.execute(_INSERT_LOOKUPS, [{"token": token, "order_id": order.order_id} for token in new.tokens])
+        connection.execute(
+            _INSERT_PLACEMENT,
+            {
+                "delivery_id": new.delivery_id,
+                "order_id": order.order_id,
+                "destination": new.backend,
+                "rank": 0,
+                "kind": DeliveryKind.PLACE,
+                "state": State.DUE,
+                "leg": 1,
+                "created_at": order.accepted_at,
+                "due_at": order.accepted_at,
+            },
+        )
+        return Placed(order.portal_ref, order.order_id)
+
+    @staticmethod
+    def _again(connection: Connection, new: NewOrder) -> Placed | Denied:
+        known = connection.execute(_BY_REF, {"portal_name": new.order.portal, "ref": new.order.portal_ref}).one()
+        if known.fingerprint != new.fingerprint:
+            return Denied(Problem.CONFLICT, "this order number was taken before with other content")
+        return Placed(new.order.portal_ref, known.order_id, is_repeat=True)
+
+    def cancel(
+        self, connection: Connection, portal: str, command: Cancel, *, now: datetime
+    ) -> Cancelled | Denied | Pending:
+        """Cancel an order: here while nothing was tried, else by asking the backend."""
+        known = self._find(connection, portal, command.portal_ref)
+        if known is None:
+            return _unknown_order()
+        if known.status == Status.CANCELLED:
+            return Cancelled(command.portal_ref, known.order_id)
+        earlier = self._earlier(connection, known.order_id, DeliveryKind.CANCEL, command)
+        if earlier is not None:
+            return earlier
+        if known.status not in CANCELLABLE:
+            return _too_late()
+        lane = Lane(known.order_id, known.backend)
+        if withdraw(connection, lane, deliveries.c.kind == DeliveryKind.PLACE, now=now):
+            self._recorder.cancelled(connection, known.order_id, cause=Cause.PORTAL, now=now)
+            return Cancelled(command.portal_ref, known.order_id)
+        return self._owe_command(connection, lane, DeliveryKind.CANCEL, command, command.reason or "", now=now)
+
+    def amend(
+        self, connection: Connection, portal: str, command: Amend, *, backend_amends: frozenset[str], now: datetime
+    ) -> Amended | Denied | Pending:
+        """Change the recipient: here while nothing was tried, else by asking a backend that can."""
+        known = self._find(connection, portal, command.portal_ref)
+        if known is None:
+            return _unknown_order()
+        earlier = self._earlier(connection, known.order_id, DeliveryKind.AMEND, command)
+        if earlier is not None:
+            return earlier
+        lane = Lane(known.order_id, known.backend)
+        is_untried = self._is_untried(connection, lane)
+        if known.status not in CANCELLABLE or not (is_untried or known.backend in backend_amends):
+            return _too_late()
+        if not is_untried:
+            recipient = command.recipient.model_dump_json(exclude_none=True)
+            return self._owe_command(connection, lane, DeliveryKind.AMEND, command, recipient, now=now)
+        self.apply_amend(connection, known.order_id, command, now=now)
+        self._owe_command(connection, lane, DeliveryKind.AMEND, command, "", now=now, is_done=True)
+        return Amended(command.portal_ref, known.order_id)
+
+    def apply_amend(self, connection: Connection, order_id: str, command: Amend, *, now: datetime) -> None:
+        """Let the amended recipient be the order's; the fingerprint stays that of the first content."""
+        sealed = connection.execute(select(orders.c.sealed).where(orders.c.order_id == order_id)).scalar_one()
+        order = open_order(self._sealer, order_id, sealed).model_copy(update={"recipient": command.recipient})
+        connection.execute(_REPLACE_CONTENT, {"key": order_id, "blob": seal_order(self._sealer, order), "now": now})
+        connection.execute(
+            _INSERT_LOOKUPS,
+            [{"token": token, "order_id": order_id} for token in person_tokens(self._sealer, order)],
+        )
+
+    def query(self, connection: Connection, portal: str, command: Query) -> Found | Denied:
+        """Tell how an order stands."""
+        known = self._find(connection, portal, command.portal_ref)
+        return _unknown_order() if known is None else self.found(connection, known)
+
+    def found(self, connection: Connection, known: Row[Any]) -> Found:
+        """Put together what a query answers."""
+        numbers: dict[Leg, str | None] = {1: known.waybill_no, 2: known.return_waybill_no}
+        traces = connection.execute(_TRACES, {"key": known.order_id}).all()
+        return Found(
+            order=open_order(self._sealer, known.order_id, known.sealed),
+            status=Status(known.status),
+            waybill_nos={leg: number for leg, number in numbers.items() if number is not None},
+            traces=tuple(
+                Event.model_validate_json(self._sealer.open(row.sealed, row=f"events|{row.source}|{row.event_id}"))
+                for row in traces
+            ),
+        )
+
+    @staticmethod
+    def command_result(connection: Connection, pending: Pending) -> Cancelled | Amended | Denied | Pending:
+        """Tell what became of a command that was owed to the backend."""
+        row = connection.execute(_DELIVERY, {"did": pending.delivery_id}).one()
+        return _result(pending, row.state, row.outcome)
+
+    @staticmethod
+    def _find(connection: Connection, portal: str, portal_ref: str) -> Row[Any] | None:
+        return connection.execute(_BY_REF, {"portal_name": portal, "ref": portal_ref}).one_or_none()
+
+    @staticmethod
+    def _earlier(
+        connection: Connection, order_id: str, kind: DeliveryKind, command: Cancel | Amend
+    ) -> Cancelled | Amended | Denied | Pending | None:
+        row = connection.execute(
+            _COMMAND, {"key": order_id, "command_kind": kind, "command": command.command_id}
+        ).one_or_none()
+        if row is None:
+            return None
+        return _result(Pending(command.portal_ref, order_id, kind, row.delivery_id), row.state, row.outcome)
+
+    @staticmethod
+    def _is_untried(connection: Connection, lane: Lane) -> bool:
+        row = connection.execute(
+            select(deliveries.c.state, deliveries.c.maybe_sent).where(
+                deliveries.c.order_id == lane.order_id,
+                deliveries.c.destination == lane.destination,
+                deliveries.c.kind == DeliveryKind.PLACE,
+            )
+        ).one()
+        return not row.maybe_sent and row.state in {State.QUEUED, State.DUE}
+
+    def _owe_command(
+        self,
+        connection: Connection,
+        lane: Lane,
+        kind: DeliveryKind,
+        command: Cancel | Amend,
+        content: str,
+        *,
+        now: datetime,
+        is_done: bool = False,
+    ) -> Pending:
+        delivery_id = enqueue(
+            connection,
+            lane,
+            kind,
+            now=now,
+            command_id=command.command_id,
+            sealed_command=self._sealer.seal(content.encode(), row=f"commands|{lane.order_id}|{command.command_id}"),
+        )
+        if is_done:
+            connection.execute(
+                update(deliveries)
+                .where(deliveries.c.delivery_id == delivery_id)
+                .values(state=State.SETTLED, outcome="taken", code="untried", ended_at=now)
+            )
+            promote(connection, lane, now=now)
+        return Pending(command.portal_ref, lane.order_id, kind, delivery_id)
+
+
+def person_tokens(sealer: Sealer, order: Order) -> tuple[bytes, ...]:
+    """Hash what an order can be looked up by: phones and ID numbers of both parties."""
+    values = {
+        value
+        for party in (order.sender, order.recipient)
+        for value in (party.phone, party.id_document.no if party.id_document else None)
+        if value is not None
+    }
+    return tuple(sealer.digest(value.encode(), domain="person") for value in sorted(values))
+
+
+def _result(pending: Pending, state: str, outcome: str | None) -> Cancelled | Amended | Denied | Pending:
+    if state == State.SETTLED and outcome == "taken":
+        done = Cancelled if pending.kind is DeliveryKind.CANCEL else Amended
+        return done(pending.portal_ref, pending.order_id)
+    if state in {State.SETTLED, State.DROPPED}:
+        return _too_late()
+    return pending
+
+
+def _unknown_order() -> Denied:
+    return Denied(Problem.UNKNOWN_ORDER, "no order has this number")
+
+
+def _too_late() -> Denied:
+    return Denied(Problem.TOO_LATE, "the post has the order in hand already")

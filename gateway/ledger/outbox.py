@@ -1,0 +1,459 @@
+"""Claim what is due, settle what was tried. Every function is part of a unit of the writer.
+
+A claim leases the heads of lanes to a worker and renders what was never rendered. Settling is conditional on the
+lease number; from a former owner only `taken` still counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from govpost.adapters.base import DeliveryKind, Document, Owed
+from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw
+from govpost.gateway.ledger.destinations import allowance, answered, broke
+from govpost.gateway.ledger.events import Recorder
+from govpost.gateway.ledger.orders import Orders
+from govpost.gateway.ledger.sealing import Sealer
+from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_state, orders
+from govpost.schemas import Amend, Cause, Order, Outcome, OutcomeKind, Party, Status, Update
+from govpost.schemas.errors import LedgerError, MappingError
+
+__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Settlement"]
+
+
+class DeadReason(StrEnum):
+    """Why a delivery waits for a person."""
+
+    #: The destination said no, and would again.
+    REFUSED = "refused"
+    #: Tried for as long as the settings allow.
+    EXHAUSTED = "exhausted"
+    #: It may have arrived, and there is no way to find out.
+    UNCERTAIN = "uncertain"
+    #: The destination asked us to wait for longer than a day.
+    WAIT_TOO_LONG = "wait_too_long"
+
+
+class Next(StrEnum):
+    """What happens to a delivery after an attempt."""
+
+    SETTLE = "settle"
+    RETRY = "retry"
+    BURY = "bury"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery leased to a worker."""
+
+    owed: Owed
+    destination: str
+    document: Document | None
+    #: The newest attempt ended unknown: ask before telling again.
+    is_uncertain: bool
+    lease_no: int
+    attempts: int
+    first_tried_at: datetime
+    #: It could not be said in the destination's words.
+    unsayable: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a claim brought, and when the next delivery falls due (None: nothing is waiting)."""
+
+    claims: tuple[Claim, ...] = ()
+    next_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of an attempt, and what is to become of the delivery."""
+
+    claim: Claim
+    outcome: Outcome
+    next: Next
+    started_at: datetime
+    due_at: datetime | None = None
+    #: What is known of the delivery after this attempt: may it be there?
+    is_uncertain: bool = False
+    dead_reason: DeadReason | None = None
+    #: Set for outcomes that speak of the destination as a whole.
+    is_breakage: bool = False
+    is_lockout: bool = False
+    text: str = field(default="", repr=False)
+
+
+_HEADS = (
+    select(
+        deliveries,
+        orders.c.sealed.label("sealed_order"),
+        orders.c.waybill_no,
+        orders.c.return_waybill_no,
+        events.c.source.label("event_source"),
+        events.c.event_id,
+        events.c.sealed.label("sealed_event"),
+    )
+    .join(orders, orders.c.order_id == deliveries.c.order_id)
+    .outerjoin(events, events.c.event_no == deliveries.c.event_no)
+    .where(deliveries.c.destination == bindparam("name"), is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
+    .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
+    .limit(bindparam("most"))
+)
+_NEXT_DUE = select(func.min(deliveries.c.due_at)).where(
+    deliveries.c.destination == bindparam("name"), is_state(State.DUE)
+)
+_LEASE = (
+    update(deliveries)
+    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.DUE))
+    .values(
+        state=State.LEASED,
+        worker_id=bindparam("worker"),
+        lease_no=deliveries.c.lease_no + 1,
+        leased_at=bindparam("now"),
+        attempts=deliveries.c.attempts + 1,
+        first_tried_at=func.coalesce(deliveries.c.first_tried_at, bindparam("now")),
+        maybe_sent=True,
+        call=bindparam("call_name"),
+        sealed_body=bindparam("body"),
+    )
+)
+_SETTLED_BEFORE = (
+    select(
+        deliveries.c.told_status,
+        deliveries.c.leg,
+        deliveries.c.corrects,
+        events.c.source.label("event_source"),
+        events.c.event_id,
+        events.c.sealed.label("sealed_event"),
+    )
+    .join(events, events.c.event_no == deliveries.c.event_no)
+    .where(
+        deliveries.c.order_id == bindparam("key"),
+        deliveries.c.destination == bindparam("name"),
+        is_state(State.SETTLED),
+        deliveries.c.outcome == OutcomeKind.TAKEN,
+    )
+    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
+)
+_HOLDER = select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
+    deliveries.c.delivery_id == bindparam("did")
+)
+_END = (
+    update(deliveries)
+    .where(deliveries.c.delivery_id == bindparam("did"))
+    .values(
+        state=bindparam("to"),
+        worker_id=None,
+        is_uncertain=bindparam("uncertain"),
+        maybe_sent=bindparam("maybe"),
+        outcome=bindparam("kind_of_outcome"),
+        code=bindparam("far_code"),
+        sealed_text=bindparam("far_text"),
+        dead_reason=bindparam("why_dead"),
+        ended_at=bindparam("end"),
+    )
+)
+_ATTEMPT = insert(attempts)
+_ORPHANS = select(
+    deliveries.c.delivery_id,
+    deliveries.c.order_id,
+    deliveries.c.destination,
+    deliveries.c.worker_id,
+    deliveries.c.leased_at,
+).where(is_state(State.LEASED))
+_RECLAIM = (
+    update(deliveries)
+    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.LEASED))
+    .values(state=State.QUEUED, worker_id=None, is_uncertain=True, outcome="unknown", code="worker_died")
+)
+
+Render = Callable[[str, Owed], Document]
+
+
+class Outbox:
+    """Lease and settle the deliveries of one ledger."""
+
+    def __init__(self, sealer: Sealer, recorder: Recorder, orders_of: Orders) -> None:
+        self._sealer = sealer
+        self._recorder = recorder
+        self._orders = orders_of
+
+    def claim(
+        self, connection: Connection, destination: str, *, worker_id: str, most: int, render: Render, now: datetime
+    ) -> Claims:
+        """Lease up to `most` due deliveries to a worker; renders, through `render`, what was never rendered."""
+        allowed = allowance(connection, destination, most, now=now)
+        if allowed.most == 0:
+            return Claims(next_due_at=allowed.again_at)
+        heads = connection.execute(_HEADS, {"name": destination, "now": now, "most": allowed.most}).all()
+        claims = tuple(self._claim_one(connection, head, render, now=now) for head in heads)
+        if claims:
+            connection.execute(_LEASE, [self._lease(claim, worker_id, now=now) for claim in claims])
+        return Claims(claims, connection.execute(_NEXT_DUE, {"name": destination}).scalar())
+
+    def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim:
+        owed = self._owed(connection, head)
+        document, unsayable = None, None
+        if head.sealed_body is not None:
+            body = self._sealer.open(head.sealed_body, row=f"deliveries|{head.delivery_id}")
+            document = Document(head.call, body, head.delivery_id)
+        else:
+            try:
+                document = render(head.destination, owed)
+            except MappingError as error:
+                unsayable = Outcome(OutcomeKind.REFUSED, code="unsayable", text=str(error))
+        return Claim(
+            owed=owed,
+            destination=head.destination,
+            document=document,
+            is_uncertain=head.is_uncertain,
+            lease_no=head.lease_no + 1,
+            attempts=head.attempts + 1,
+            first_tried_at=head.first_tried_at or now,
+            unsayable=unsayable,
+        )
+
+    def _lease(self, claim: Claim, worker_id: str, *, now: datetime) -> dict[str, Any]:
+        delivery_id, document = claim.owed.delivery_id, claim.document
+        return {
+            "did": delivery_id,
+            "worker": worker_id,
+            "now": now,
+            "call_name": document and document.call,
+            "body": document and self._sealer.seal(document.body, row=f"deliveries|{delivery_id}"),
+        }
+
+    def _owed(self, connection: Connection, head: Row[Any]) -> Owed:
+        order = open_order(self._sealer, head.order_id, head.sealed_order)
+        if head.kind == DeliveryKind.AMEND:
+            order = order.model_copy(update={"recipient": self._amended_recipient(head)})
+        return Owed(
+            delivery_id=head.delivery_id,
+            kind=DeliveryKind(head.kind),
+            order=order,
+            created_at=head.created_at,
+            update=self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no)),
+            settled=self._settled_before(connection, head) if head.is_uncertain else (),
+        )
+
+    def _amended_recipient(self, head: Row[Any]) -> Party:
+        row = f"commands|{head.order_id}|{head.command_id}"
+        return Party.model_validate_json(self._sealer.open(head.sealed_command, row=row))
+
+    def _update(self, row: Row[Any], order_id: str, numbers: tuple[str | None, str | None]) -> Update | None:
+        if row.sealed_event is None:
+            return None
+        return Update(
+            order_id=order_id,
+            event=open_event(self._sealer, row.event_source, row.event_id, row.sealed_event),
+            status=Status(row.told_status),
+            leg=row.leg,
+            waybill_no=numbers[row.leg - 1],
+            corrects=row.corrects,
+        )
+
+    def _settled_before(self, connection: Connection, head: Row[Any]) -> tuple[Update, ...]:
+        numbers = (head.waybill_no, head.return_waybill_no)
+        rows = connection.execute(_SETTLED_BEFORE, {"key": head.order_id, "name": head.destination}).all()
+        updates = (self._update(row, head.order_id, numbers) for row in rows)
+        return tuple(update for update in updates if update is not None)
+
+    def settle(
+        self,
+        connection: Connection,
+        settlement: Settlement,
+        *,
+        worker_id: str,
+        pause_base_s: float,
+        pause_cap_s: float,
+        breakages_to_pause: int,
+        now: datetime,
+    ) -> bool:
+        """End an attempt. Returns False when the lease was lost and the outcome no longer counts."""
+        claim = settlement.claim
+        delivery_id = claim.owed.delivery_id
+        self._note_attempt(connection, settlement, worker_id, now=now)
+        if settlement.is_breakage or settlement.is_lockout:
+            broke(
+                connection,
+                claim.destination,
+                reason=settlement.outcome.kind,
+                to_pause=1 if settlement.is_lockout else breakages_to_pause,
+                base_s=pause_base_s,
+                cap_s=pause_cap_s,
+                now=now,
+            )
+        else:
+            answered(connection, claim.destination)
+        holder = connection.execute(_HOLDER, {"did": delivery_id}).one()
+        is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
+        is_taken = settlement.outcome.kind is OutcomeKind.TAKEN
+        if is_taken:
+            self._take_effect(connection, claim, settlement.outcome, now=now)
+        if not is_ours and not (is_taken and holder.state in {State.QUEUED, State.DUE, State.LEASED, State.DEAD}):
+            return False
+        self._end(connection, settlement, was_dead=holder.state == State.DEAD, now=now)
+        return True
+
+    def _note_attempt(self, connection: Connection, settlement: Settlement, worker_id: str, *, now: datetime) -> None:
+        connection.execute(
+            _ATTEMPT,
+            {
+                "delivery_id": settlement.claim.owed.delivery_id,
+                "worker_id": worker_id,
+                "started_at": settlement.started_at,
+                "ended_at": now,
+                "outcome": settlement.outcome.kind,
+                "code": settlement.outcome.code,
+            },
+        )
+
+    def _take_effect(self, connection: Connection, claim: Claim, outcome: Outcome, *, now: datetime) -> None:
+        """Let what a backend took show in the order."""
+        order_id = claim.owed.order.order_id
+        if claim.owed.kind is DeliveryKind.PLACE:
+            numbers = {1: outcome.waybill_no, 2: outcome.return_waybill_no}
+            for leg, number in numbers.items():
+                if number is not None:
+                    self._recorder.number(connection, order_id, leg, number, now=now)
+        elif claim.owed.kind is DeliveryKind.CANCEL:
+            self._recorder.cancelled(connection, order_id, cause=Cause.PORTAL, now=now)
+        elif claim.owed.kind is DeliveryKind.AMEND:
+            order = claim.owed.order
+            self._orders.apply_amend(connection, order_id, Amend(order.portal_ref, order.recipient, ""), now=now)
+
+    def _end(self, connection: Connection, settlement: Settlement, *, was_dead: bool, now: datetime) -> None:
+        claim, outcome = settlement.claim, settlement.outcome
+        delivery_id = claim.owed.delivery_id
+        lane = Lane(claim.owed.order.order_id, claim.destination)
+        to = {Next.SETTLE: State.SETTLED, Next.RETRY: State.QUEUED, Next.BURY: State.DEAD}[settlement.next]
+        connection.execute(
+            _END,
+            {
+                "did": delivery_id,
+                "to": to,
+                "uncertain": settlement.is_uncertain,
+                # A first attempt that surely never left counts as none: the delivery may still be withdrawn.
+                "maybe": not (outcome.kind is OutcomeKind.NOT_SENT and claim.attempts == 1),
+                "kind_of_outcome": outcome.kind,
+                "far_code": outcome.code,
+                "far_text": self._sealer.seal(outcome.text.encode(), row=f"texts|{delivery_id}")
+                if outcome.text
+                else None,
+                "why_dead": settlement.dead_reason,
+                "end": None if settlement.next is Next.RETRY else now,
+            },
+        )
+        if settlement.next is Next.BURY and outcome.parks_lane:
+            park(connection, lane, reason=settlement.dead_reason or DeadReason.REFUSED, now=now)
+        elif was_dead:
+            unpark(connection, lane, now=now)
+        else:
+            promote(connection, lane, now=settlement.due_at or now)
+
+    @staticmethod
+    def release(connection: Connection, claim: Claim, *, now: datetime) -> None:
+        """Give a lease back of which nothing was sent (a clean stop)."""
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.delivery_id == claim.owed.delivery_id,
+                is_state(State.LEASED),
+                deliveries.c.lease_no == claim.lease_no,
+            )
+            .values(
+                state=State.QUEUED,
+                worker_id=None,
+                attempts=deliveries.c.attempts - 1,
+                maybe_sent=claim.attempts > 1,
+            )
+        )
+        promote(connection, Lane(claim.owed.order.order_id, claim.destination), now=now)
+
+    @staticmethod
+    def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
+        """Take work from dead workers: it may have been sent, so it is uncertain, and asked after no sooner than a time-out."""
+        orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
+        for orphan in orphans:
+            connection.execute(_RECLAIM, {"did": orphan.delivery_id})
+            promote(connection, Lane(orphan.order_id, orphan.destination), now=now + timedelta(seconds=probe_after_s))
+            connection.execute(
+                _ATTEMPT,
+                {
+                    "delivery_id": orphan.delivery_id,
+                    "worker_id": orphan.worker_id,
+                    "started_at": orphan.leased_at,
+                    "ended_at": now,
+                    "outcome": OutcomeKind.UNKNOWN,
+                    "code": "worker_died",
+                },
+            )
+        return len(orphans)
+
+    @staticmethod
+    def replay(connection: Connection, delivery_id: str, *, now: datetime) -> None:
+        """Send a dead letter again, from the start of its schedule; a doubt about it stays."""
+        row = _dead(connection, delivery_id)
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.delivery_id == delivery_id)
+            .values(state=State.QUEUED, attempts=0, first_tried_at=None, dead_reason=None, ended_at=None)
+        )
+        lane = Lane(row.order_id, row.destination)
+        # What passed it by meanwhile goes behind it again.
+        demote(connection, lane)
+        unpark(connection, lane, now=now)
+
+    def drop(self, connection: Connection, delivery_id: str, *, reason: str, cancel: bool, now: datetime) -> None:
+        """Give a dead letter up for good; with `cancel`, of a placement, the order is cancelled and the portal told."""
+        row = _dead(connection, delivery_id)
+        if cancel and row.kind != DeliveryKind.PLACE:
+            raise LedgerError("only a dropped placement can cancel its order; drop this one without --cancel")
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.delivery_id == delivery_id)
+            .values(
+                state=State.DROPPED,
+                ended_at=now,
+                sealed_text=self._sealer.seal(reason.encode(), row=f"texts|{delivery_id}"),
+            )
+        )
+        lane = Lane(row.order_id, row.destination)
+        if cancel:
+            self._recorder.cancelled(connection, row.order_id, cause=Cause.POST, now=now)
+            self._settle_cancels(connection, lane, now=now)
+            withdraw(connection, lane, now=now)
+        unpark(connection, lane, now=now)
+
+    @staticmethod
+    def _settle_cancels(connection: Connection, lane: Lane, *, now: datetime) -> None:
+        """Answer a portal's own cancel that waited behind the placement: it holds."""
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.order_id == lane.order_id,
+                deliveries.c.destination == lane.destination,
+                deliveries.c.kind == DeliveryKind.CANCEL,
+                deliveries.c.state.in_([State.QUEUED, State.DUE]),
+            )
+            .values(state=State.SETTLED, outcome="taken", code="dropped_placement", ended_at=now)
+        )
+
+
+def _dead(connection: Connection, delivery_id: str) -> Row[Any]:
+    row = connection.execute(
+        select(deliveries.c.order_id, deliveries.c.destination, deliveries.c.kind, deliveries.c.state).where(
+            deliveries.c.delivery_id == delivery_id
+        )
+    ).one_or_none()
+    if row is None:
+        raise LedgerError("no delivery has this number; see: govpost dead list")
+    if row.state != State.DEAD:
+        raise LedgerError(f"this delivery is not dead but {row.state}; see: govpost explain {row.order_id}")
+    return row

@@ -1,0 +1,231 @@
+"""What a mock is: a state machine that answers requests, and a plan of what goes wrong meanwhile.
+
+A mock knows nothing of sockets. What carries requests to it, a server (`govpost.mocks.server`) or the `responses`
+library (`govpost.mocks.behind_responses`), calls `Mock.exchange` and acts out the fault that it names.
+"""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import ceil
+from threading import RLock
+from typing import Any, ClassVar, Self
+
+from govpost.mocks.faults import WITHOUT_EFFECT, Fault, FaultKind, FaultPlan
+from govpost.schemas import WireReply, WireRequest
+
+__all__ = [
+    "Exchange",
+    "JsonObject",
+    "Member",
+    "Mock",
+    "Rejection",
+    "UnfitError",
+    "check_members",
+    "dump_json",
+    "is_object",
+    "json_reply",
+    "load_json_object",
+    "one_of",
+    "text",
+    "utc_now",
+]
+
+JsonObject = dict[str, Any]
+
+
+def utc_now() -> datetime:
+    """Tell the time, aware UTC."""
+    return datetime.now(UTC)
+
+
+class UnfitError(Exception):
+    """Say which part of a request (or of an answer) does not fit its contract, and why; never a value."""
+
+    def __init__(self, where: str, reason: str, *, code: str = "400") -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where = where
+        self.reason = reason
+        #: The system's own code for such a refusal.
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A request that did not fit, and why."""
+
+    request: WireRequest = field(repr=False)
+    #: `header X-Sign`, `body.order_id`, `path` …
+    where: str
+    reason: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a request met with. The carrier acts out the fault; there is no reply where there is none to give."""
+
+    reply: WireReply | None
+    fault: Fault | None = None
+
+
+class Mock(ABC):
+    """Base of all mocks. Thread-safe: one request at a time changes the state."""
+
+    #: Name in the entry-point group `govpost.mocks` and of `govpost mock <key>`.
+    key: ClassVar[str]
+
+    def __init__(
+        self, *, plan: FaultPlan | None = None, now: Callable[[], datetime] = utc_now, keep: int = 10_000
+    ) -> None:
+        self.plan = plan or FaultPlan()
+        self.now = now
+        #: Where the mock is served, without a slash at the end; set by whatever serves it.
+        self.url = ""
+        #: The newest `keep` requests and rejections, oldest first.
+        self.requests: deque[WireRequest] = deque(maxlen=keep)
+        self.rejected: deque[Rejection] = deque(maxlen=keep)
+        #: How many requests came in, those that met a fault before they were read included.
+        self.received = 0
+        self._lock = RLock()
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, document: Mapping[str, Any], **options: Any) -> Self:
+        """Build the counterpart of a gateway from that gateway's settings (the parsed TOML); {} for demo keys."""
+
+    @abstractmethod
+    def _respond(self, request: WireRequest) -> WireReply:
+        """Answer a request and change the state; raise UnfitError for what does not fit."""
+
+    @abstractmethod
+    def state(self) -> JsonObject:
+        """Sum up what the mock knows: counts only."""
+
+    @abstractmethod
+    def report(self) -> JsonObject:
+        """List what the mock knows of each order, without personal data."""
+
+    def handle(self, request: WireRequest) -> WireReply:
+        """Answer a request; nothing goes wrong."""
+        with self._lock:
+            self._note(request)
+            try:
+                return self._respond(request)
+            except UnfitError as error:
+                self.rejected.append(Rejection(request, error.where, error.reason, error.code))
+                return self._refuse(error)
+
+    def exchange(self, request: WireRequest) -> Exchange:
+        """Answer a request, or let it go wrong as the plan wants it."""
+        fault = self.plan.draw(request)
+        if fault is None:
+            return Exchange(self.handle(request))
+        if fault.kind in WITHOUT_EFFECT:
+            with self._lock:
+                self._note(request)
+            return Exchange(self._reply_of(fault, None), fault)
+        return Exchange(self._reply_of(fault, self.handle(request)), fault)
+
+    def reset(self) -> None:
+        """Forget everything that happened and everything that was planned."""
+        with self._lock:
+            self.requests.clear()
+            self.rejected.clear()
+            self.received = 0
+            self.plan.clear()
+            self.plan.drawn.clear()
+
+    def actions(self) -> Mapping[str, Callable[..., Any]]:
+        """Name what the mock can be told to do over its control door: keyword arguments in, JSON out."""
+        return {}
+
+    def _note(self, request: WireRequest) -> None:
+        self.requests.append(request)
+        self.received += 1
+
+    def _refuse(self, error: UnfitError) -> WireReply:
+        return json_reply(int(error.code), {"where": error.where, "reason": error.reason})
+
+    def _say_busy(self, seconds: int) -> WireReply:
+        return json_reply(429, {"reason": "busy"}, {"Retry-After": str(seconds)})
+
+    def _reply_of(self, fault: Fault, reply: WireReply | None) -> WireReply | None:
+        match fault.kind:
+            case FaultKind.ERROR | FaultKind.ERROR_AFTER:
+                return WireReply(fault.status, {"Content-Type": "text/html"}, b"<h1>something went wrong</h1>")
+            case FaultKind.BUSY:
+                return self._say_busy(ceil(fault.seconds))
+            case FaultKind.GARBAGE:
+                return WireReply(200, {"Content-Type": "application/json"}, fault.body)
+            case FaultKind.WRONG_TYPE if reply is not None:
+                return WireReply(reply.status, {"Content-Type": "text/html"}, reply.body)
+            case _:
+                return reply
+
+
+def dump_json(document: Any) -> bytes:
+    """Write JSON in UTF-8 as the examples do: compact, nothing escaped that need not be."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def json_reply(status: int, document: Any, headers: Mapping[str, str] | None = None) -> WireReply:
+    """Build a reply that holds JSON."""
+    return WireReply(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, dump_json(document))
+
+
+def load_json_object(body: bytes, *, where: str = "body") -> JsonObject:
+    """Read a JSON object; UnfitError where it is none."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        raise UnfitError(where, "is not JSON in UTF-8") from None
+    if not isinstance(document, dict):
+        raise UnfitError(where, "is not a JSON object")
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a JSON object, as the contract wants it."""
+
+    name: str
+    #: What fits, in words.
+    rule: str
+    fits: Callable[[Any], bool]
+    is_required: bool = True
+
+
+def text(name: str, pattern: str, rule: str, *, is_required: bool = True) -> Member:
+    """Describe a member that is a string of a form."""
+    form = re.compile(pattern)
+    return Member(name, rule, lambda value: isinstance(value, str) and bool(form.fullmatch(value)), is_required)
+
+
+def one_of(name: str, *values: Any, is_required: bool = True) -> Member:
+    """Describe a member that is one of few values, of the same type."""
+    rule = f"is not one of {', '.join(map(repr, values))}"
+    kinds = {type(value) for value in values}
+    return Member(name, rule, lambda value: type(value) in kinds and value in values, is_required)
+
+
+def is_object(name: str, *, is_required: bool = True) -> Member:
+    """Describe a member that is an object with something in it."""
+    return Member(name, "is not an object with members", lambda value: isinstance(value, dict) and bool(value), is_required)
+
+
+def check_members(document: JsonObject, members: tuple[Member, ...], *, where: str, is_open: bool = False) -> None:
+    """Hold an object to its members; UnfitError names the first that is missing, unfit or (unless open) unknown."""
+    for member in members:
+        if member.name not in document:
+            if member.is_required:
+                raise UnfitError(f"{where}.{member.name}", "is missing")
+        elif not member.fits(document[member.name]):
+            raise UnfitError(f"{where}.{member.name}", member.rule)
+    unknown = document.keys() - {member.name for member in members}
+    if unknown and not is_open:
+        raise UnfitError(f"{where}.{min(unknown)}", "is not in the contract")
