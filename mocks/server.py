@@ -1,17 +1,17 @@
 """Serve a mock over a real socket, from a thread of its own, faults acted out."""
 
 import asyncio
-import logging
 import os
 import socket
 import struct
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine
 from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from govpost.mocks.base import Mock
 from govpost.mocks.control import PREFIX, control
@@ -35,7 +35,7 @@ _HARD_CLOSE = struct.pack("ii", 1, 0)
 
 
 class MockServer(Generic[M]):
-    """A mock on the loopback. Use as a context manager, or `start` and `stop`.
+    """A mock on a socket. Use as a context manager, or `start` and `stop`.
 
     The port stays ours while nobody listens on it (`refuse`), so that `accept` opens the same one again.
     """
@@ -47,8 +47,9 @@ class MockServer(Generic[M]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._guard: socket.socket | None = None
+        self._web: web.Server[web.BaseRequest] | None = None
         self._door: asyncio.Server | None = None
-        self._reopening: asyncio.TimerHandle | None = None
+        self._reopening: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -58,14 +59,14 @@ class MockServer(Generic[M]):
 
     def start(self) -> Self:
         """Listen; OSError where the port cannot be had."""
-        # Bound but never listening: keeps the port for us while the door is shut.
+        # Bound but never listening: keeps the port ours while the door is shut.
         self._guard = _bind(self.host, self.port)
         self.port = self._guard.getsockname()[1]
         self._loop = new_event_loop()
-        self._thread = Thread(target=self._run, args=(self._loop,), name=f"mock-{self.mock.key}", daemon=True)
+        self._thread = Thread(target=_run, args=(self._loop,), name=f"mock-{self.mock.key}", daemon=True)
         self._thread.start()
         try:
-            self._call(self._open())
+            self._call(self._accept())
         except OSError:
             self.stop()
             raise
@@ -83,12 +84,12 @@ class MockServer(Generic[M]):
         self._loop = self._thread = self._guard = None
 
     def refuse(self) -> None:
-        """Stop listening and close idle connections: from now on connections are refused."""
-        self._call(self._shut())
+        """Stop listening and close idle connections: until `accept`, connections are refused."""
+        self._call(self._refuse())
 
     def accept(self) -> None:
         """Listen again, on the same port."""
-        self._call(self._open())
+        self._call(self._accept())
 
     def __enter__(self) -> Self:
         return self.start()
@@ -98,62 +99,68 @@ class MockServer(Generic[M]):
     ) -> None:
         self.stop()
 
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
             work.close()
             raise RuntimeError("the mock's server is not running")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    async def _accept(self) -> None:
+        self._forget_reopening()
+        await self._open()
+
+    async def _refuse(self) -> None:
+        self._forget_reopening()
+        await self._shut()
+
+    async def _close(self) -> None:
+        await self._refuse()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._web is not None:
+            await self._web.shutdown(0)
+
     async def _open(self) -> None:
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
-        if self._door is None:
+        if self._web is None:
             self._web = web.Server(
-                self._serve,
-                handler_cancellation=True,
-                request_factory=_build_request,
-                access_log=None,
-                logger=_LOG,
+                self._serve, handler_cancellation=True, request_factory=_build_request, access_log=None
             )
-            loop = asyncio.get_running_loop()
-            self._door = await loop.create_server(self._web, sock=_listen(self.host, self.port))
+        if self._door is None:
+            sock = _bind(self.host, self.port)
+            try:
+                self._door = await asyncio.get_running_loop().create_server(self._web, sock=sock, backlog=_BACKLOG)
+            except OSError:
+                sock.close()
+                raise
 
     async def _shut(self) -> None:
-        if self._door is not None:
+        if self._door is not None and self._web is not None:
             self._door.close()
             self._door = None
             self._web.pre_shutdown()
             # uvloop closes the socket in its next round.
             await asyncio.sleep(0)
 
-    async def _close(self) -> None:
+    def _forget_reopening(self) -> None:
         if self._reopening is not None:
             self._reopening.cancel()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await self._shut()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            self._reopening = None
+
+    async def _reopen_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._open()
 
     async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
-        request = WireRequest(raw.method, raw.path_qs if raw.raw_path is None else raw.raw_path, raw.headers, await raw.read())
+        request = WireRequest(raw.method, raw.raw_path, raw.headers, await raw.read())
         if request.url.startswith(PREFIX):
-            # An action may call the gateway, and that the mock: it must not stand on the loop.
+            # An action may call the gateway, and the gateway the mock: it must not stand on the loop.
             return _response(await asyncio.to_thread(control, self.mock, request))
         exchange = self.mock.exchange(request)
         if exchange.fault is not None:
             await self._act_out(exchange.fault, raw)
-        return _response(exchange.reply) if exchange.reply is not None else _NEVER_SENT()
+        return web.Response() if exchange.reply is None else _response(exchange.reply)
 
     async def _act_out(self, fault: Fault, raw: web.BaseRequest) -> None:
         match fault.kind:
@@ -165,10 +172,56 @@ class MockServer(Generic[M]):
             case FaultKind.RESET:
                 _cut(raw)
             case FaultKind.REFUSE:
+                # This request's connection stands already, so all that can be done to it is to cut it.
                 _cut(raw)
-                await self._shut()
-                self._reopen_in(fault.seconds)
+                await self._refuse()
+                self._reopening = asyncio.create_task(self._reopen_after(fault.seconds))
+            case _:
+                pass
 
-    def _reopen_in(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._reopening = loop.call_later(seconds, lambda: loop.create_task(self._open()))
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _build_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler[web.BaseRequest],
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)
+
+
+def _response(reply: WireReply) -> web.Response:
+    return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+
+
+def _cut(raw: web.BaseRequest) -> None:
+    """Close the connection with a reset; the answer that follows finds nobody."""
+    transport = raw.transport
+    if transport is None:
+        return
+    # uvloop's stand-in for the socket sets no options, so a twin of it does.
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as twin:
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HARD_CLOSE)
+    transport.abort()

@@ -140,14 +140,12 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("order_id", "destination"),
         sqlite_with_rowid=False,
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "lookups",
         sa.Column("token", sa.LargeBinary(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("token", "order_id"),
-        sqlite_with_rowid=False,
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -162,7 +160,6 @@ def upgrade() -> None:
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("portal", "nonce"),
-        sqlite_with_rowid=False,
         sqlite_with_rowid=False,
     )
     op.create_index("nonces_by_age", "nonces", ["seen_at"], unique=False)

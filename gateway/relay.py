@@ -1,0 +1,186 @@
+"""Decide how one delivery is tried, and what becomes of it. No I/O: the drivers in `transport` carry the requests.
+
+`attempt` is a conversation over the conversations of an adapter: it probes where the newest attempt may have arrived,
+sends, and turns whatever happens into one `Outcome`. `judge` turns the outcome into what the ledger is to do: one
+rule for each kind, in a table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tenacity import RetryCallState, Retrying
+from tenacity.wait import wait_random_exponential
+
+from govpost.adapters.base import DeliveryKind, Outbound
+from govpost.adapters.manifest import Manifest
+from govpost.gateway.ledger import Claim, DeadReason, Next, Settlement
+from govpost.gateway.settings import RelaySettings
+from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source
+from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
+
+__all__ = ["Destination", "Tried", "attempt", "judge"]
+
+_LONGEST_WAIT = timedelta(hours=24)
+#: A command's final no is an answer to the portal that gave it, not work for a person.
+_ANSWERABLE = frozenset({DeliveryKind.CANCEL, DeliveryKind.AMEND})
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A system as something we call."""
+
+    name: str
+    adapter: Outbound
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How an attempt ended."""
+
+    outcome: Outcome
+    #: Whether, after it, the destination may have the delivery without our knowing.
+    is_uncertain: bool
+
+
+def attempt(destination: Destination, claim: Claim, source: Source) -> Conversation[Tried]:
+    """Try one delivery; never raises for what the other side or the wire does."""
+    if claim.unsayable is not None:
+        return Tried(claim.unsayable, is_uncertain=False)
+    if claim.is_uncertain:
+        doubt = yield from _clear_doubt(destination, claim, source)
+        if doubt is not None:
+            return doubt
+    outcome = yield from _send(destination, claim, source)
+    return Tried(outcome, is_uncertain=outcome.kind is OutcomeKind.UNKNOWN)
+
+
+def _clear_doubt(destination: Destination, claim: Claim, source: Source) -> Conversation[Tried | None]:
+    """Find out whether an earlier attempt arrived; None: it may be sent again."""
+    if not destination.manifest.has_probe:
+        if destination.manifest.is_idempotent:
+            return None
+        return Tried(Outcome(OutcomeKind.UNKNOWN, code="no_probe"), is_uncertain=True)
+    try:
+        presence = yield from destination.adapter.probe(claim.owed, source)
+    except BreakageError as error:
+        # Whatever broke, it broke the question: the delivery is as uncertain as before.
+        return Tried(error.outcome, is_uncertain=True)
+    except GovpostError:
+        presence = Presence.CANNOT_TELL
+    match presence:
+        case Presence.HAS:
+            return Tried(Outcome(OutcomeKind.TAKEN, code="probed"), is_uncertain=False)
+        case Presence.CANNOT_TELL:
+            return Tried(Outcome(OutcomeKind.UNKNOWN, code="cannot_tell"), is_uncertain=True)
+        case Presence.HAS_NOT:
+            return None
+
+
+def _send(destination: Destination, claim: Claim, source: Source) -> Conversation[Outcome]:
+    if claim.document is None:
+        raise ValueError("a claim without a document cannot be sent")
+    try:
+        outcomes = yield from destination.adapter.send((claim.document,), source)
+    except BreakageError as error:
+        return error.outcome
+    except UnreadableError:
+        return Outcome(OutcomeKind.UNKNOWN, code="unreadable")
+    return outcomes[0]
+
+
+def judge(
+    claim: Claim,
+    tried: Tried,
+    *,
+    manifest: Manifest,
+    settings: RelaySettings,
+    started_at: datetime,
+    now: datetime,
+) -> Settlement:
+    """Decide what becomes of a delivery after an attempt (design: Outcomes)."""
+    return _RULES[tried.outcome.kind](_Case(claim, tried, manifest, settings, started_at, now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    claim: Claim
+    tried: Tried
+    manifest: Manifest
+    settings: RelaySettings
+    started_at: datetime
+    now: datetime
+
+    def settlement(self, then: Next, **facts: object) -> Settlement:
+        return Settlement(  # type: ignore[arg-type]  # facts are Settlement's own fields
+            claim=self.claim,
+            outcome=self.tried.outcome,
+            next=then,
+            started_at=self.started_at,
+            is_uncertain=self.tried.is_uncertain,
+            **facts,
+        )
+
+    def bury(self, reason: DeadReason, **facts: object) -> Settlement:
+        return self.settlement(Next.BURY, dead_reason=reason, **facts)
+
+    def retry(self, *, no_sooner_s: float = 0.0, **facts: object) -> Settlement:
+        if self.now - self.claim.first_tried_at >= timedelta(seconds=self.settings.give_up_after_s):
+            return self.bury(DeadReason.EXHAUSTED, **facts)
+        wait_s = max(no_sooner_s, _back_off(self.settings, self.claim.attempts))
+        return self.settlement(Next.RETRY, due_at=self.now + timedelta(seconds=wait_s), **facts)
+
+
+def _taken(case: _Case) -> Settlement:
+    return case.settlement(Next.SETTLE)
+
+
+def _refused(case: _Case) -> Settlement:
+    if case.claim.owed.kind in _ANSWERABLE:
+        return case.settlement(Next.SETTLE)
+    return case.bury(DeadReason.REFUSED)
+
+
+def _not_sent(case: _Case) -> Settlement:
+    return case.retry(is_breakage=True)
+
+
+def _unknown(case: _Case) -> Settlement:
+    can_resolve = case.manifest.has_probe or case.manifest.is_idempotent
+    if not can_resolve:
+        return case.bury(DeadReason.UNCERTAIN, is_breakage=True)
+    # A request whose answer was lost may still be on its way: ask no sooner than it would have timed out.
+    asked_after_s = case.settings.request_timeout_s if case.manifest.has_probe else 0.0
+    elapsed_s = (case.now - case.started_at).total_seconds()
+    return case.retry(no_sooner_s=max(0.0, asked_after_s - elapsed_s), is_breakage=True)
+
+
+def _busy(case: _Case) -> Settlement:
+    wait_s = case.tried.outcome.wait_s or 0.0
+    if wait_s > _LONGEST_WAIT.total_seconds():
+        return case.bury(DeadReason.WAIT_TOO_LONG)
+    return case.retry(no_sooner_s=wait_s)
+
+
+def _locked_out(case: _Case) -> Settlement:
+    return case.retry(is_lockout=True)
+
+
+_RULES: dict[OutcomeKind, Callable[[_Case], Settlement]] = {
+    OutcomeKind.TAKEN: _taken,
+    OutcomeKind.REFUSED: _refused,
+    OutcomeKind.NOT_SENT: _not_sent,
+    OutcomeKind.UNKNOWN: _unknown,
+    OutcomeKind.BUSY: _busy,
+    OutcomeKind.AUTH: _locked_out,
+    OutcomeKind.MISCONFIGURED: _locked_out,
+}
+
+
+def _back_off(settings: RelaySettings, attempts: int) -> float:
+    """Draw the wait before the next attempt: full jitter under an exponential ceiling (tenacity's, not slept on)."""
+    wait = wait_random_exponential(multiplier=settings.retry_base_s, max=settings.retry_cap_s)
+    state = RetryCallState(Retrying(), None, (), {})
+    state.attempt_number = attempts
+    return wait(state)
