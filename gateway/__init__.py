@@ -1,0 +1,1 @@
+"""The engine: ledger, relay, transport, ingress, settings, command line. It names no portal."""

@@ -47,7 +47,7 @@ class MockServer(Generic[M]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._guard: socket.socket | None = None
-        self._web: web.Server[web.BaseRequest] | None = None
+        self._web: web.Server | None = None
         self._door: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -148,7 +148,9 @@ class MockServer(Generic[M]):
             self._reopening.cancel()
             self._reopening = None
 
-    async def _reopen_after(self, seconds: float) -> None:
+    async def _refuse_for(self, seconds: float, raw: web.BaseRequest) -> None:
+        await self._shut()
+        _cut(raw)
         await asyncio.sleep(seconds)
         await self._open()
 
@@ -172,10 +174,11 @@ class MockServer(Generic[M]):
             case FaultKind.RESET:
                 _cut(raw)
             case FaultKind.REFUSE:
-                # This request's connection stands already, so all that can be done to it is to cut it.
-                _cut(raw)
-                await self._refuse()
-                self._reopening = asyncio.create_task(self._reopen_after(fault.seconds))
+                # This request's connection stands already, so all that can be done to it is to cut it, once the
+                # door is shut. In a task of its own, because the cut cancels the one that serves this request.
+                self._forget_reopening()
+                self._reopening = asyncio.create_task(self._refuse_for(fault.seconds, raw))
+                await asyncio.Event().wait()
             case _:
                 pass
 
@@ -204,7 +207,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _build_request(
     message: RawRequestMessage,
     payload: StreamReader,
-    protocol: web.RequestHandler[web.BaseRequest],
+    protocol: web.RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:

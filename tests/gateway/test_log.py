@@ -107,7 +107,9 @@ def test_an_exception_shows_type_and_place_but_not_foreign_text(stream: io.Strin
 
 def test_libraries_messages_arrive_cleaned(stream: io.StringIO) -> None:
     """A library's warning gets our form; numbers of people in it are masked, its exceptions are silent."""
-    logging.getLogger("aiohttp").warning("lost %s for %s", "13912345678", "11010519491231002X", exc_info=KeyError("李雷"))
+    logging.getLogger("aiohttp").warning(
+        "lost %s for %s", "13912345678", "11010519491231002X", exc_info=KeyError("李雷")
+    )
 
     record = only_record(stream)
     assert (record["event"], record["logger"], record["message"]) == ("log", "aiohttp", "lost *** for ***")
@@ -157,7 +159,9 @@ def events_logged(path: Path) -> Iterator[str]:
     """Yield the first argument of each call of a logger's method in a module; what is no constant, as its source."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="_log" | "log" | "logger"), attr=method), args=[first, *_]):
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="_log" | "log" | "logger"), attr=method), args=[first, *_]
+            ):
                 if method in LEVELS:
                     yield first.value if isinstance(first, ast.Constant) else ast.unparse(first)
 

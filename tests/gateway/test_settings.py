@@ -80,9 +80,7 @@ def test_an_empty_file_gives_the_defaults(write: Write) -> None:
     assert settings.relay.give_up_after_s == 7 * 24 * 3600
 
 
-def test_relative_paths_are_relative_to_the_file(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_are_relative_to_the_file(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory does not matter, also not for paths from the environment."""
     path = write(FULL)
     (elsewhere := tmp_path / "elsewhere").mkdir()

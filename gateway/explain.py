@@ -1,0 +1,207 @@
+"""Explain an order in words: where it is, what is owed to whom, why it waits, what happens next and when."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from govpost.gateway.ledger import Ledger
+from govpost.gateway.ledger.reads import DeliveryRow, DestinationRow, LaneRow
+from govpost.gateway.ledger.tables import OPEN_STATES, State
+from govpost.gateway.settings import RelaySettings
+from govpost.schemas import Status
+from govpost.schemas._model import Model
+from govpost.schemas.lifecycle import MOVES, SETTLE_PERIOD
+
+__all__ = ["ExplainedDelivery", "ExplainedEvent", "Explanation", "explain"]
+
+
+class ExplainedEvent(Model):
+    """An event, without what it says of people."""
+
+    event_id: str
+    source: str
+    status: Status | None
+    leg: int
+    occurred_at: datetime
+    recorded_at: datetime
+    moved: bool
+    revoked_by: str | None
+    #: Kinds of evidence that came with it.
+    proof: tuple[str, ...]
+
+
+class ExplainedDelivery(Model):
+    """Something owed, and what is known of it."""
+
+    delivery_id: str
+    destination: str
+    what: str
+    state: str
+    attempts: int
+    last_outcome: str | None
+    why: str
+    next_at: datetime | None
+
+
+class Explanation(Model):
+    """Everything a person needs to know of an order; no personal data."""
+
+    order_id: str
+    portal: str
+    portal_ref: str
+    backend: str
+    status: Status
+    legs: dict[int, Status]
+    waybill_nos: dict[int, str]
+    accepted_at: datetime
+    open_for_revoke_until: datetime | None
+    events: tuple[ExplainedEvent, ...]
+    owed: tuple[ExplainedDelivery, ...]
+    done: tuple[ExplainedDelivery, ...]
+    notices: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Say it in plain words, one fact a line."""
+        return [*self._head(), *self._history(), *self._waiting(), *(f"attention: {notice}" for notice in self.notices)]
+
+    def _head(self) -> Iterator[str]:
+        yield f"order {self.order_id}  ({self.portal} {self.portal_ref})"
+        yield f"status {self.status}, accepted {_time(self.accepted_at)}, carried by {self.backend}"
+        for leg, number in sorted(self.waybill_nos.items()):
+            yield f"waybill {number}" + (f" (leg {leg})" if len(self.legs) > 1 else "")
+        if self.open_for_revoke_until is not None:
+            yield f"finished; a revoke is expected, if at all, until {_time(self.open_for_revoke_until)}"
+
+    def _history(self) -> Iterator[str]:
+        for event in self.events:
+            facts = [] if event.moved else ["did not move the order, not told"]
+            facts += [f"taken back by {event.revoked_by}"] if event.revoked_by else []
+            facts += [f"proof: {', '.join(event.proof)}"] if event.proof else []
+            note = f"  ({'; '.join(facts)})" if facts else ""
+            yield f"  {_time(event.occurred_at)}  {event.status or 'revoke'}  from {event.source}{note}"
+
+    def _waiting(self) -> Iterator[str]:
+        if not self.owed:
+            yield "nothing is owed to anybody"
+        for delivery in self.owed:
+            yield f"owed to {delivery.destination}: {delivery.what} — {delivery.why}"
+
+
+def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: datetime) -> Explanation:
+    """Gather what the ledger knows of an order; raises UnknownOrderError."""
+    row = ledger.read_order(order_id).row
+    deliveries = ledger.read_deliveries(order_id)
+    destinations = {name: ledger.destination(name) for name in {delivery.destination for delivery in deliveries}}
+    lanes = {lane.destination: lane for lane in ledger.lanes(order_id)}
+    explained = [
+        (delivery, _explain_delivery(delivery, destinations[delivery.destination], lanes.get(delivery.destination), settings))
+        for delivery in deliveries
+    ]
+    is_finished = not MOVES[row.status]
+    until = row.updated_at + SETTLE_PERIOD
+    return Explanation(
+        order_id=row.order_id,
+        portal=row.portal,
+        portal_ref=row.portal_ref,
+        backend=row.backend,
+        status=row.status,
+        legs=row.legs,
+        waybill_nos=row.waybill_nos,
+        accepted_at=row.accepted_at,
+        open_for_revoke_until=until if is_finished and until > now else None,
+        events=tuple(
+            ExplainedEvent(
+                event_id=each.event.event_id,
+                source=each.source,
+                status=each.event.status,
+                leg=each.event.leg,
+                occurred_at=each.event.occurred_at,
+                recorded_at=each.recorded_at,
+                moved=each.moved,
+                revoked_by=each.revoked_by,
+                proof=tuple(proof.kind.value for proof in each.event.proof),
+            )
+            for each in ledger.read_events(order_id)
+        ),
+        owed=tuple(each for delivery, each in explained if _is_owed(delivery)),
+        done=tuple(each for delivery, each in explained if not _is_owed(delivery)),
+        notices=tuple(_NOTICES.get(notice.kind, notice.kind) for notice in ledger.read_notices(order_id)),
+    )
+
+
+_NOTICES = {"waybill_differs": "a second, different waybill number came; the first one stays. Ask the backend which is right"}
+
+_OPEN = frozenset(state.value for state in (*OPEN_STATES, State.DEAD))
+
+
+def _is_owed(delivery: DeliveryRow) -> bool:
+    return delivery.state in _OPEN
+
+
+def _explain_delivery(
+    delivery: DeliveryRow, destination: DestinationRow, lane: LaneRow | None, settings: RelaySettings
+) -> ExplainedDelivery:
+    return ExplainedDelivery(
+        delivery_id=delivery.delivery_id,
+        destination=delivery.destination,
+        what=_what(delivery),
+        state=delivery.state,
+        attempts=delivery.attempts,
+        last_outcome=" ".join(part for part in (delivery.outcome, delivery.code) if part) or None,
+        why=_why(delivery, destination, lane, settings),
+        next_at=_next_at(delivery, destination),
+    )
+
+
+def _what(delivery: DeliveryRow) -> str:
+    if delivery.kind != "update":
+        return delivery.kind
+    correction = "correction: back to " if delivery.corrects else ""
+    return f"{correction}{delivery.told_status}" + (f" (leg {delivery.leg})" if delivery.leg != 1 else "")
+
+
+def _next_at(delivery: DeliveryRow, destination: DestinationRow) -> datetime | None:
+    if delivery.state != State.DUE or destination.state == "paused":
+        return None
+    return max(filter(None, (delivery.due_at, destination.until_at)), default=None)
+
+
+def _why(
+    delivery: DeliveryRow, destination: DestinationRow, lane: LaneRow | None, settings: RelaySettings
+) -> str:
+    match State(delivery.state):
+        case State.DEAD:
+            return (
+                f"given up ({delivery.dead_reason}, {delivery.code or 'no code'}) after {delivery.attempts} attempts; "
+                f"govpost dead replay {delivery.delivery_id}, or dead drop"
+            )
+        case State.LEASED:
+            return f"being sent now, attempt {delivery.attempts}"
+        case State.HELD:
+            return "waits for the waybill number"
+        case State.QUEUED if lane is not None:
+            return f"its lane is {lane.state} ({lane.reason}); see: govpost lanes list"
+        case State.QUEUED:
+            return "waits for the one before it"
+        case State.DUE:
+            return _why_due(delivery, destination, settings)
+        case state:
+            return f"{state}, {delivery.outcome or 'never tried'}"
+
+
+def _why_due(delivery: DeliveryRow, destination: DestinationRow, settings: RelaySettings) -> str:
+    if destination.state == "paused":
+        return f"{destination.destination} is paused ({destination.reason}); govpost destinations resume {destination.destination}"
+    if destination.state == "broken":
+        return f"{destination.destination} does not answer ({destination.reason}); tried again at {_time(destination.until_at)}"
+    if delivery.attempts == 0:
+        return "goes out now"
+    first = "asked whether it arrived" if delivery.is_uncertain else "tried again"
+    gives_up = timedelta(seconds=settings.give_up_after_s).days
+    return (
+        f"attempt {delivery.attempts} ended {delivery.outcome} ({delivery.code or 'no code'}); "
+        f"{first} at {_time(delivery.due_at)}, given up after {gives_up} days"
+    )
+
+
+def _time(at: datetime | None) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ") if at is not None else "a time unknown"

@@ -1,0 +1,394 @@
+"""Work through the outbox: claim, attempt, settle; in the daemon's event loop, or in the caller's thread.
+
+Both workers are thin. What is decided is decided in `relay`; what is stored is stored by the ledger.
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from ulid import ULID
+
+from govpost.adapters.base import Document, Owed
+from govpost.gateway.ledger import Claim, Claims, Ledger, Next, Settlement
+from govpost.gateway.ledger.workers import InstanceLock
+from govpost.gateway.relay import Destination, Tried, attempt, judge
+from govpost.gateway.settings import RelaySettings
+from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
+from govpost.schemas import Outcome, OutcomeKind, Source
+from govpost.schemas.errors import LedgerUnavailableError
+
+__all__ = ["AsyncWorker", "RelayReport", "SyncWorker", "system_source", "utc_now"]
+
+_log = structlog.get_logger("govpost.relay")
+
+
+def system_source(clock: Callable[[], datetime]) -> Source:
+    """Make the source of time and tokens that is not a test's."""
+    return Source(now=clock, token=lambda: secrets.token_hex(16))
+
+
+class Meter(Protocol):
+    """Where figures go; `Metrics` in the daemon."""
+
+    def attempt(self, destination: str, kind: str, outcome: str, seconds: float) -> None:
+        """Count one attempt."""
+        ...
+
+    def delivered(self, destination: str, portal: str) -> None:
+        """Count one delivery that was taken."""
+        ...
+
+    def dead(self, destination: str, portal: str, reason: str) -> None:
+        """Count one dead letter."""
+        ...
+
+
+@dataclass(slots=True)
+class RelayReport:
+    """What a run of the relay did."""
+
+    attempts: int = 0
+    taken: int = 0
+    retried: int = 0
+    dead: int = 0
+
+
+@dataclass
+class _Desk:
+    """What both workers share: an identity in the ledger, and the steps before and after the wire."""
+
+    ledger: Ledger
+    destinations: Mapping[str, Destination]
+    settings: RelaySettings
+    source: Source
+    meter: Meter | None = None
+    worker_id: str = field(default_factory=lambda: str(ULID()))
+    #: Monotonic time up to which this worker counts as alive in the ledger.
+    alive_until: float = 0.0
+    holds_lock: bool = False
+
+    def render(self, name: str, owed: Owed) -> Document:
+        """Have the destination's adapter make the body."""
+        return self.destinations[name].adapter.render(owed)
+
+    def is_alive(self) -> bool:
+        """Tell whether our leases are still ours: asked before each request leaves."""
+        return time.monotonic() < self.alive_until
+
+    def renew(self) -> Future[tuple[bool, int]]:
+        """Show in the ledger that we live, and take over from the dead."""
+        return self.ledger.renew(
+            self.worker_id,
+            holds_lock=self.holds_lock,
+            dead_after_s=self.settings.worker_dead_s,
+            probe_after_s=self.settings.request_timeout_s,
+        )
+
+    def note_renewal(self, begun: float, result: tuple[bool, int]) -> bool:
+        """Count the renewal from when it was asked for; False when we were taken for dead meanwhile."""
+        lives, reclaimed = result
+        if lives:
+            self.alive_until = begun + self.settings.worker_dead_s
+        if reclaimed:
+            _log.warning("worker.reclaimed", deliveries=reclaimed)
+        return lives
+
+    def claim(self, name: str, most: int) -> Future[Claims]:
+        """Lease what is due."""
+        return self.ledger.claim(name, worker_id=self.worker_id, most=most, render=self.render)
+
+    def settle(self, settlement: Settlement) -> Future[bool]:
+        """Store how an attempt ended."""
+        return self.ledger.settle(
+            settlement,
+            worker_id=self.worker_id,
+            pause_base_s=self.settings.pause_base_s,
+            pause_cap_s=self.settings.pause_cap_s,
+            breakages_to_pause=self.settings.breakages_to_pause,
+        )
+
+    def judge(self, claim: Claim, tried: Tried, started_at: datetime) -> Settlement:
+        """Decide what becomes of a delivery, and say so to the log and the meter."""
+        now = self.source.now()
+        destination = self.destinations[claim.destination]
+        settlement = judge(
+            claim, tried, manifest=destination.manifest, settings=self.settings, started_at=started_at, now=now
+        )
+        self._report(settlement, (now - started_at).total_seconds())
+        return settlement
+
+    def _report(self, settlement: Settlement, seconds: float) -> None:
+        claim, outcome = settlement.claim, settlement.outcome
+        facts = {
+            "destination": claim.destination,
+            "order_id": claim.owed.order.order_id,
+            "delivery_id": claim.owed.delivery_id,
+            "kind": claim.owed.kind.value,
+            "attempt": claim.attempts,
+            "outcome": outcome.kind.value,
+            "code": outcome.code,
+        }
+        if self.meter is not None:
+            self.meter.attempt(claim.destination, claim.owed.kind.value, outcome.kind.value, seconds)
+        portal = claim.owed.order.portal
+        match settlement.next:
+            case Next.SETTLE:
+                _log.info("delivery.taken" if outcome.kind is OutcomeKind.TAKEN else "delivery.refused", **facts)
+                if self.meter is not None:
+                    self.meter.delivered(claim.destination, portal)
+            case Next.RETRY:
+                _log.warning("delivery.retry_scheduled", due_at=str(settlement.due_at), **facts)
+            case Next.BURY:
+                _log.error("delivery.dead", reason=str(settlement.dead_reason), **facts)
+                if self.meter is not None:
+                    self.meter.dead(claim.destination, portal, str(settlement.dead_reason))
+
+    def broken_adapter(self, claim: Claim, error: Exception) -> Tried:
+        """An adapter raised what it may not: the delivery may have left, and a person must see the trace."""
+        _log.error(
+            "delivery.adapter_failed",
+            destination=claim.destination,
+            delivery_id=claim.owed.delivery_id,
+            error=type(error).__name__,
+            exc_info=True,
+        )
+        return Tried(Outcome(OutcomeKind.UNKNOWN, code="adapter_failed"), is_uncertain=True)
+
+
+class AsyncWorker:
+    """The daemon's relay: one claiming loop a destination, so that a slow one takes nothing from the others."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        destinations: Iterable[Destination],
+        *,
+        settings: RelaySettings,
+        clock: Callable[[], datetime],
+        meter: Meter | None = None,
+    ) -> None:
+        known = {destination.name: destination for destination in destinations}
+        self._desk = _Desk(ledger, known, settings, system_source(clock), meter)
+        self._settings = settings
+        self._wakes: dict[str, asyncio.Event] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+
+    def wake(self, names: Iterable[str]) -> None:
+        """Say, from any thread, that something may have fallen due."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        if threading.get_ident() == self._thread:
+            self._set(names)
+        else:
+            loop.call_soon_threadsafe(self._set, tuple(names))
+
+    def _set(self, names: Iterable[str]) -> None:
+        for name in names:
+            if wake := self._wakes.get(name):
+                wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`; then claim nothing more, finish what is under way or leave it uncertain, and return."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        lock = InstanceLock(self._desk.ledger.path.with_suffix(".lock"))
+        self._desk.holds_lock = lock.acquire()
+        transport = AsyncTransport(
+            Timeouts(self._settings.connect_timeout_s, self._settings.request_timeout_s),
+            connections=self._settings.concurrency,
+        )
+        try:
+            await asyncio.wrap_future(
+                self._desk.ledger.register(self._desk.worker_id, holds_lock=self._desk.holds_lock)
+            )
+            await self._renew()
+            beats = asyncio.create_task(self._beat())
+            await asyncio.gather(*(self._serve(name, transport, stop) for name in self._desk.destinations))
+            beats.cancel()
+            await asyncio.gather(beats, return_exceptions=True)
+            await asyncio.wrap_future(self._desk.ledger.retire(self._desk.worker_id))
+        finally:
+            await transport.close()
+            lock.close()
+            self._loop = None
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.worker_renew_s)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        begun = time.monotonic()
+        try:
+            result = await asyncio.wrap_future(self._desk.renew())
+            if not self._desk.note_renewal(begun, result):
+                await self._rejoin()
+            if result[1]:
+                self._set(self._wakes)
+        except LedgerUnavailableError as error:
+            _log.error("ledger.unavailable", error=str(error))
+
+    async def _rejoin(self) -> None:
+        """We were taken for dead (the machine slept): come back under a new name, without the old leases."""
+        self._desk.worker_id = str(ULID())
+        await asyncio.wrap_future(self._desk.ledger.register(self._desk.worker_id, holds_lock=self._desk.holds_lock))
+
+    async def _serve(self, name: str, transport: AsyncTransport, stop: asyncio.Event) -> None:
+        wake = self._wakes.setdefault(name, asyncio.Event())
+        under_way: set[asyncio.Task[None]] = set()
+        stopping = asyncio.create_task(_wake_on(stop, wake))
+        while not stop.is_set():
+            wake.clear()
+            free = self._settings.concurrency - len(under_way)
+            wait_s = await self._claim(name, free, transport, under_way, wake) if free else self._settings.idle_poll_s
+            if wait_s > 0:
+                await _wait(wake, wait_s)
+        stopping.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=self._settings.stop_within_s * _FINISHING_SHARE)
+        await self._abandon(under_way)
+
+    async def _claim(
+        self,
+        name: str,
+        free: int,
+        transport: AsyncTransport,
+        under_way: set[asyncio.Task[None]],
+        wake: asyncio.Event,
+    ) -> float:
+        """Start what is due; returns for how long there is nothing more to start, seconds."""
+        try:
+            claims = await asyncio.wrap_future(self._desk.claim(name, free))
+        except LedgerUnavailableError as error:
+            _log.error("ledger.unavailable", error=str(error))
+            return self._settings.idle_poll_s
+        for claim in claims.claims:
+            task = asyncio.create_task(self._try(claim, transport))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            task.add_done_callback(lambda _task: wake.set())
+        if len(claims.claims) == free or claims.next_due_at is None:
+            return self._settings.idle_poll_s
+        until_due_s = (claims.next_due_at - self._desk.source.now()).total_seconds()
+        return min(self._settings.idle_poll_s, max(until_due_s, _SHORTEST_WAIT_S))
+
+    async def _try(self, claim: Claim, transport: AsyncTransport) -> None:
+        started_at = self._desk.source.now()
+        try:
+            conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
+            tried = await transport.drive(conversation, may_send=self._desk.is_alive)
+        except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
+            tried = self._desk.broken_adapter(claim, error)
+        await self._settle(self._desk.judge(claim, tried, started_at))
+
+    async def _settle(self, settlement: Settlement) -> None:
+        try:
+            await asyncio.wrap_future(self._desk.settle(settlement))
+        except LedgerUnavailableError as error:
+            # The lease stays; when this worker's row is gone the delivery is uncertain and asked after.
+            _log.error("ledger.unavailable", error=str(error))
+            return
+        portal, backend = settlement.claim.owed.order.portal, settlement.claim.destination
+        self._set((portal, backend))
+
+    @staticmethod
+    async def _abandon(tasks: set[asyncio.Task[None]]) -> None:
+        """Leave what did not finish in time: its lease dies with this worker, and it is asked after."""
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+#: Of the time for stopping, what deliveries under way may use; the rest is for the ledger.
+_FINISHING_SHARE = 0.7
+_SHORTEST_WAIT_S = 0.001
+
+
+async def _wake_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
+    await stop.wait()
+    wake.set()
+
+
+async def _wait(wake: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return
+
+
+class SyncWorker:
+    """The library's relay: in the caller's thread, one delivery after the other."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        destinations: Iterable[Destination],
+        *,
+        settings: RelaySettings,
+        clock: Callable[[], datetime],
+        meter: Meter | None = None,
+    ) -> None:
+        known = {destination.name: destination for destination in destinations}
+        self._desk = _Desk(ledger, known, settings, system_source(clock), meter)
+        self._transport = SyncTransport(Timeouts(settings.connect_timeout_s, settings.request_timeout_s))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def run(self, *, until_idle: bool) -> RelayReport:
+        """Try what is due: once round the destinations, or until nothing is due any more."""
+        report = RelayReport()
+        self._desk.ledger.register(self._desk.worker_id, holds_lock=False).result()
+        try:
+            while self._round(report) and until_idle:
+                pass
+        finally:
+            self._desk.ledger.retire(self._desk.worker_id).result()
+        return report
+
+    def _round(self, report: RelayReport) -> bool:
+        """Go once round the destinations; False when nothing was due anywhere."""
+        has_worked = False
+        for name in self._desk.destinations:
+            self._beat()
+            # One at a time: a lease that waits here for its turn would be a lease on nothing.
+            for claim in self._desk.claim(name, 1).result().claims:
+                has_worked = True
+                self._try(claim, report)
+        return has_worked
+
+    def _beat(self) -> None:
+        begun = time.monotonic()
+        if not self._desk.note_renewal(begun, self._desk.renew().result()):
+            self._desk.worker_id = str(ULID())
+            self._desk.ledger.register(self._desk.worker_id, holds_lock=False).result()
+
+    def _try(self, claim: Claim, report: RelayReport) -> None:
+        started_at = self._desk.source.now()
+        try:
+            conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
+            tried = self._transport.drive(conversation, may_send=self._desk.is_alive)
+        except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
+            tried = self._desk.broken_adapter(claim, error)
+        settlement = self._desk.judge(claim, tried, started_at)
+        self._desk.settle(settlement).result()
+        report.attempts += 1
+        report.taken += settlement.next is Next.SETTLE
+        report.retried += settlement.next is Next.RETRY
+        report.dead += settlement.next is Next.BURY
+
+
+def utc_now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)

@@ -1,0 +1,528 @@
+"""The command line as people and scripts meet it: a subprocess, its two streams, and its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from govpost.adapters.base import Document, Owed
+from govpost.gateway.cli import COMMANDS
+from govpost.gateway.cli.exits import Exit
+from govpost.gateway.ledger import DeadReason, Ledger, Next, PortalTerms, Settlement
+from govpost.gateway.settings import load_settings
+from govpost.schemas import Event, OrderContent, Outcome, OutcomeKind, Place, Placed, Status
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+WAYBILL = "EA123456785CN"
+PHONE = "13912345678"
+ID_NO = "11010519491231002X"
+FAR_TEXT = "收件人李雷电话有误"
+PERSONAL = ("李雷", "韩梅梅", PHONE, "13800138000", ID_NO, "人民路1号", "前门大街2号", FAR_TEXT)
+
+SETTINGS = """
+[api]
+tokens = ["token-of-the-backend-1"]
+[portals.yukuaiban]
+base_url = "http://127.0.0.1:9001"
+app_id = "govpost"
+app_secret = "s3cret-of-portal"
+app_key = "MDEyMzQ1Njc4OWFiY2RlZg=="
+backend = "post"
+[backends.post]
+adapter = "webhook"
+url = "http://127.0.0.1:9002/orders"
+secret = "s3cret-of-backend-0123456789abcdef"
+"""
+
+ORDER: dict[str, Any] = {
+    "portal_ref": "YKB-1",
+    "direction": "to_applicant",
+    "mode": "doorstep",
+    "payer": "government",
+    "sender": {
+        "name": "韩梅梅",
+        "phone": "13800138000",
+        "address": {"province": "重庆市", "county": "渝中区", "street": "人民路1号"},
+    },
+    "recipient": {
+        "name": "李雷",
+        "phone": PHONE,
+        "address": {"province": "重庆市", "county": "江北区", "street": "前门大街2号"},
+        "id_document": {"type": "111", "no": ID_NO},
+    },
+    "items": [{"name": "营业执照"}],
+    "matter": {"name": "企业设立登记"},
+    "remark": "请交李雷本人",
+    "extras": {"contact": PHONE},
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> Any:
+        """Read the JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A folder with settings, where commands are run."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.folder / "govpost.toml"
+
+    def run(self, *words: str, stdin: str = "", **variables: str) -> Ended:
+        """Run `govpost` with these words, in this folder."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVPOST_")}
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "govpost.gateway.cli", *words],
+            cwd=self.folder,
+            env={**environment, "PYTHONUTF8": "1", "COLUMNS": "200", **variables},
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What the ledger of a shop holds."""
+
+    order_id: str
+    delivery_id: str
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """Give a folder with settings and no ledger."""
+    shop = Shop(tmp_path)
+    shop.config.write_text(SETTINGS, encoding="utf-8")
+    shop.config.chmod(0o600)
+    return shop
+
+
+@contextmanager
+def ledger_of(shop: Shop) -> Iterator[Ledger]:
+    """Open a shop's ledger as the engine does, at a fixed time."""
+    settings = load_settings(shop.config)
+    terms = PortalTerms(tells=frozenset(Status), needs_waybill=frozenset(), tells_own_cancel=False)
+    ledger = Ledger(settings.ledger.url, settings.ledger.key_file, clock=lambda: NOW, terms={"yukuaiban": terms})
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@pytest.fixture
+def stock(shop: Shop) -> Stock:
+    """Put one order into the ledger: its placement dead with a text of the far side, then an event of its waybill."""
+    with ledger_of(shop) as ledger:
+        content = OrderContent.model_validate(ORDER)
+        placed = ledger.execute("yukuaiban", Place(content, {"orderNo": "YKB-1"}), backend="post").result()
+        assert isinstance(placed, Placed)
+        delivery_id = bury_placement(ledger)
+        event = Event(event_id="e-1", status=Status.COLLECTED, occurred_at=NOW, waybill_no=WAYBILL, note="李雷不在家")
+        ledger.record(placed.order_id, event).result()
+    return Stock(placed.order_id, delivery_id)
+
+
+def bury_placement(ledger: Ledger) -> str:
+    """Have the backend refuse what is due, and return the dead delivery's id."""
+
+    def render(_destination: str, owed: Owed) -> Document:
+        return Document("place", b"{}", owed.delivery_id)
+
+    ledger.register("w", holds_lock=True).result()
+    (claim,) = ledger.claim("post", worker_id="w", most=1, render=render).result().claims
+    settlement = Settlement(
+        claim,
+        Outcome(OutcomeKind.REFUSED, "BAD_PHONE"),
+        Next.BURY,
+        started_at=NOW,
+        dead_reason=DeadReason.REFUSED,
+        text=FAR_TEXT,
+    )
+    ledger.settle(settlement, worker_id="w", pause_base_s=5, pause_cap_s=600, breakages_to_pause=10).result()
+    ledger.retire("w").result()
+    return claim.owed.delivery_id
+
+
+def assert_nothing_personal(*texts: str) -> None:
+    """Look for every personal value of the order in what was printed."""
+    assert [value for value in PERSONAL for text in texts if value in text] == []
+
+
+# The command line itself.
+
+
+def test_help_names_commands_and_exit_codes(shop: Shop) -> None:
+    """`--help` lists every command and what each exit code means."""
+    ended = shop.run("--help")
+
+    assert ended.code == Exit.DONE
+    assert [name for name in COMMANDS if f"  {name} " not in ended.out] == []
+    assert [code for code in Exit if f"{code.value}  {code.meaning}" not in ended.out] == []
+
+
+def test_help_does_not_load_the_engine() -> None:
+    """Asking for help imports neither the models nor the database nor the network."""
+    script = """
+import sys
+from govpost.gateway.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print([name for name in ("pydantic", "sqlalchemy", "aiohttp", "fastapi", "rich") if name in sys.modules])
+"""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", timeout=60, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_says_its_version(shop: Shop) -> None:
+    """`--version` is one line."""
+    ended = shop.run("--version")
+
+    assert (ended.code, ended.out.split()[0], len(ended.out.splitlines())) == (Exit.DONE, "govpost", 1)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(shop: Shop, command: str) -> None:
+    """Each command explains itself and needs no settings for it."""
+    ended = shop.run(command, "--help", GOVPOST_CONFIG="nowhere.toml")
+
+    assert ended.code == Exit.DONE
+    assert ended.out.startswith(f"Usage: govpost {command}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ordrs",), "'orders'"),
+        (("orders", "lst"), "'list'"),
+        (("orders", "list", "--statuss", "x"), "--status"),
+        (("orders", "list", "--status", "unheard-of"), "accepted"),
+        (("orders", "list", "--phone", "1", "--id-no", "2"), "not both"),
+        (("orders", "list", "--phone", "1", "--portal", "x"), "leave the other filters out"),
+        (("dead", "drop", "01J"), "--reason"),
+        (("explain",), "ORDER"),
+    ],
+)
+def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, ...], said: str) -> None:
+    """Exit code 2, and a hint of what was meant."""
+    ended = shop.run(*words)
+
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert said in ended.err
+
+
+# Settings and keys.
+
+
+def test_check_config_says_that_it_can_be_used(shop: Shop) -> None:
+    """Good settings: exit 0, the file's path, no warning."""
+    ended = shop.run("check-config")
+
+    assert (ended.code, ended.out, ended.err) == (Exit.DONE, f"{shop.config} can be used\n", "")
+
+
+def test_check_config_as_json(shop: Shop) -> None:
+    """Warnings are members of the document."""
+    ended = shop.run("check-config", "--json", GOVPOST_INGRESS__HOST="0.0.0.0")  # noqa: S104 - that is what is tested
+
+    document = ended.document()
+    assert (ended.code, document["is_valid"], document["path"]) == (Exit.DONE, True, str(shop.config))
+    assert [warning.partition(":")[0] for warning in document["warnings"]] == ["[ingress] host"]
+
+
+def test_check_config_names_each_mistake_and_no_secret(shop: Shop) -> None:
+    """Exit code 3, a line a section on stderr, the same in JSON."""
+    text = SETTINGS.replace("http://127.0.0.1:9002", "http://post.example").replace("app_id", 'ap_id = "x"\napp_id')
+    shop.config.write_text(text, encoding="utf-8")
+
+    ended = shop.run("check-config", "--json")
+
+    assert ended.code == Exit.CONFIGURATION
+    assert ended.err.splitlines() == [f"govpost: {error}" for error in ended.document()["errors"]]
+    assert ["app_id" in line or "must be https" in line for line in ended.err.splitlines()] == [True, True]
+    assert "s3cret" not in ended.out + ended.err
+
+
+def test_a_missing_settings_file_is_one_line(shop: Shop) -> None:
+    """It says what to do about it."""
+    ended = shop.run("orders", "list", "--config", "nowhere.toml")
+
+    assert ended.code == Exit.CONFIGURATION
+    (line,) = ended.err.splitlines()
+    assert "--config or GOVPOST_CONFIG" in line
+
+
+def test_the_settings_file_can_be_named_by_the_environment(shop: Shop, tmp_path: Path) -> None:
+    """GOVPOST_CONFIG stands for --config."""
+    named = tmp_path / "named.toml"
+    named.write_text("", encoding="utf-8")
+
+    assert shop.run("check-config", "--json", GOVPOST_CONFIG="named.toml").document()["path"] == str(named)
+
+
+def test_keys_are_made_once_and_rotated(shop: Shop) -> None:
+    """`new` refuses to overwrite; `rotate` adds a key; nobody else may read the file."""
+    made, again, rotated = (shop.run("keys", *words) for words in (("new", "--json"), ("new",), ("rotate", "--json")))
+
+    assert (made.code, made.document()["key_id"]) == (Exit.DONE, 1)
+    assert (again.code, again.out) == (Exit.CONFIGURATION, "")
+    assert (rotated.code, rotated.document()["key_id"]) == (Exit.DONE, 2)
+    assert (shop.folder / "govpost.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("stock")
+def test_no_new_keys_for_a_ledger_that_has_lost_its_own(shop: Shop) -> None:
+    """A new key could not open what the lost one sealed: the backup is asked for."""
+    (shop.folder / "govpost.key").unlink()
+
+    ended = shop.run("keys", "new")
+
+    assert ended.code == Exit.CONFIGURATION
+    assert "backup" in ended.err
+    assert not (shop.folder / "govpost.key").exists()
+
+
+# Orders.
+
+
+def test_looking_does_not_make_a_ledger(shop: Shop) -> None:
+    """Reading where there is no ledger: exit code 4, and still none afterwards."""
+    ended = shop.run("orders", "list")
+
+    assert ended.code == Exit.UNAVAILABLE
+    assert "govpost serve" in ended.err
+    assert sorted(path.name for path in shop.folder.iterdir()) == ["govpost.toml"]
+
+
+def test_lists_orders(shop: Shop, stock: Stock) -> None:
+    """A line an order under its titles, aligned, nothing personal."""
+    ended = shop.run("orders", "list")
+
+    titles, line = ended.out.splitlines()
+    assert (ended.code, titles.split()[0], line.split()[:4]) == (
+        Exit.DONE,
+        "ORDER",
+        [stock.order_id, "yukuaiban", "YKB-1", "collected"],
+    )
+    assert titles.index("PORTAL_REF") == line.index("YKB-1")
+    assert_nothing_personal(ended.out, ended.err)
+
+
+def test_lists_orders_as_json(shop: Shop, stock: Stock) -> None:
+    """One document; times as UTC; the cursor beside the rows."""
+    document = shop.run("orders", "list", "--portal", "yukuaiban", "--status", "collected", "--json").document()
+
+    (row,) = document["orders"]
+    assert (row["order_id"], row["waybill_nos"], row["accepted_at"]) == (
+        stock.order_id,
+        {"1": WAYBILL},
+        "2026-01-02T03:04:05Z",
+    )
+    assert document["cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "found"),
+    [
+        (("--phone", "-"), f"{PHONE}\n", 1),
+        (("--phone", PHONE), "", 1),
+        (("--id-no", "-"), f"{ID_NO}\n", 1),
+        (("--phone", "-"), "13999999999\n", 0),
+        (("--status", "delivered"), "", 0),
+        (("--since", "2026-01-03"), "", 0),
+        (("--since", "2026-01-01"), "", 1),
+    ],
+)
+@pytest.mark.usefixtures("stock")
+def test_filters_orders(shop: Shop, words: tuple[str, ...], stdin: str, found: int) -> None:
+    """By what is in the clear, or by a person, whose number may come from stdin."""
+    ended = shop.run("orders", "list", *words, "--json", stdin=stdin)
+
+    assert (ended.code, len(ended.document()["orders"])) == (Exit.DONE, found)
+    assert_nothing_personal(ended.out, ended.err)
+
+
+@pytest.mark.parametrize("reference", ["{order_id}", "yukuaiban/YKB-1", WAYBILL])
+def test_finds_an_order_by_any_of_its_numbers(shop: Shop, stock: Stock, reference: str) -> None:
+    """Ours, the portal's, or the waybill's."""
+    ended = shop.run("orders", "show", reference.format(order_id=stock.order_id), "--json")
+
+    assert ended.document()["row"]["order_id"] == stock.order_id
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_shows_an_order_masked(shop: Shop, stock: Stock, words: tuple[str, ...]) -> None:
+    """Persons are masked, free text is hidden, the rest is there."""
+    ended = shop.run("orders", "show", stock.order_id, *words)
+
+    assert ended.code == Exit.DONE
+    assert_nothing_personal(ended.out, ended.err)
+    assert "李*" in ended.out
+    assert "139******78" in ended.out
+    assert "营业执照" in ended.out
+
+
+def test_shows_an_order_in_full_when_told_to(shop: Shop, stock: Stock) -> None:
+    """`--unmasked` is the one way to see it all."""
+    ended = shop.run("orders", "show", stock.order_id, "--unmasked", "--json")
+
+    recipient = ended.document()["order"]["recipient"]
+    assert (recipient["name"], recipient["phone"]) == ("李雷", PHONE)
+
+
+@pytest.mark.parametrize("words", [("orders", "show"), ("explain",)])
+@pytest.mark.usefixtures("stock")
+def test_an_unknown_order_is_not_found(shop: Shop, words: tuple[str, ...]) -> None:
+    """Exit code 5 and where to look."""
+    ended = shop.run(*words, "01J00000000000000000000000")
+
+    assert (ended.code, ended.out) == (Exit.NOT_FOUND, "")
+    assert "govpost orders list" in ended.err
+
+
+def test_explains_an_order(shop: Shop, stock: Stock) -> None:
+    """In plain words for people, as a document for programs, without anything personal."""
+    told, document = shop.run("explain", "yukuaiban/YKB-1"), shop.run("explain", WAYBILL, "--json")
+
+    assert (told.code, document.code) == (Exit.DONE, Exit.DONE)
+    assert "dead" in told.out
+    assert document.document()["order_id"] == stock.order_id
+    assert_nothing_personal(told.out, told.err, document.out, document.err)
+
+
+# Deliveries.
+
+
+def test_lists_dead_deliveries(shop: Shop, stock: Stock) -> None:
+    """Why each is dead; the far side's own words only when asked for."""
+    ended = shop.run("dead", "list")
+    hidden, shown = (shop.run("dead", "list", "--json", *words).document() for words in ((), ("--unmasked",)))
+
+    assert stock.delivery_id in ended.out
+    assert "BAD_PHONE" in ended.out
+    assert_nothing_personal(ended.out)
+    assert [letter["text"] for letter in (*hidden["dead"], *shown["dead"])] == ["***", FAR_TEXT]
+
+
+def test_a_dead_delivery_can_be_replayed_once(shop: Shop, stock: Stock) -> None:
+    """Afterwards it is alive, and a second replay is refused with exit code 1."""
+    first, second = (shop.run("dead", "replay", stock.delivery_id) for _ in range(2))
+
+    assert (first.code, second.code) == (Exit.DONE, Exit.NOT_DONE)
+    assert len(second.err.splitlines()) == 1
+    assert shop.run("dead", "list", "--json").document()["dead"] == []
+
+
+def test_a_dead_delivery_can_be_dropped(shop: Shop, stock: Stock) -> None:
+    """With a reason, it is gone from the list for good."""
+    ended = shop.run("dead", "drop", stock.delivery_id, "--reason", "sent by hand", "--json")
+
+    assert (ended.code, ended.document()) == (Exit.DONE, {"delivery_id": stock.delivery_id, "state": "dropped"})
+    assert shop.run("dead", "list").out == "nothing is dead\n"
+
+
+def test_lanes_pause_and_resume(shop: Shop, stock: Stock) -> None:
+    """A paused lane is listed with its reason until it is resumed."""
+    lane = (stock.order_id, "yukuaiban")
+
+    assert shop.run("lanes", "pause", *lane, "--reason", "portal asked").code == Exit.DONE
+    rows = shop.run("lanes", "list", "--json").document()["lanes"]
+    assert [row["reason"] for row in rows if row["destination"] == "yukuaiban"] == ["portal asked"]
+    assert shop.run("lanes", "resume", *lane).code == Exit.DONE
+    assert shop.run("lanes", "resume", *lane).code == Exit.NOT_DONE
+
+
+@pytest.mark.usefixtures("stock")
+def test_destinations_pause_and_resume(shop: Shop) -> None:
+    """A destination is listed with its state; names are those of the settings."""
+    states = []
+    for words in (("pause", "post", "--reason", "maintenance"), ("resume", "post")):
+        assert shop.run("destinations", *words).code == Exit.DONE
+        rows = shop.run("destinations", "list", "--json").document()["destinations"]
+        states += [row["state"] for row in rows if row["destination"] == "post"]
+
+    assert states == ["paused", "open"]
+
+
+@pytest.mark.usefixtures("stock")
+def test_an_unknown_destination_is_not_found(shop: Shop) -> None:
+    """Exit code 5 with the nearest name."""
+    ended = shop.run("destinations", "pause", "pots", "--reason", "x")
+
+    assert ended.code == Exit.NOT_FOUND
+    assert "did you mean 'post'?" in ended.err
+
+
+# Commands of other packages.
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> str:
+    """Install a distribution with one command that works and one that cannot be loaded; returns its folder."""
+    folder = tmp_path / "stranger"
+    information = folder / "stranger-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n", encoding="utf-8")
+    (information / "entry_points.txt").write_text(
+        "[govpost.commands]\nhello = stranger:app\nbroken = stranger_broken:app\nserve = stranger:app\n",
+        encoding="utf-8",
+    )
+    (folder / "stranger.py").write_text(
+        '"""Say hello."""\nimport typer\nfrom govpost.schemas.errors import ConfigurationError\napp = typer.Typer()\n'
+        "@app.command()\ndef hello(name: str) -> None:\n"
+        "    if name == 'nobody':\n        raise ConfigurationError('nobody is there')\n"
+        "    typer.echo(f'hello {name}')\n",
+        encoding="utf-8",
+    )
+    (folder / "stranger_broken.py").write_text('"""Break."""\nimport not_installed_anywhere\n', encoding="utf-8")
+    return str(folder)
+
+
+def test_other_packages_add_commands(shop: Shop, stranger: str) -> None:
+    """A typer application under `govpost.commands` is a command like ours, its errors included."""
+    said, failed = (shop.run("hello", name, PYTHONPATH=stranger) for name in ("world", "nobody"))
+
+    assert (said.code, said.out) == (Exit.DONE, "hello world\n")
+    assert (failed.code, failed.err) == (Exit.CONFIGURATION, "govpost: nobody is there\n")
+
+
+def test_a_broken_command_disturbs_nothing_else(shop: Shop, stranger: str) -> None:
+    """It is reported when it is called; help and our commands go on, and none of ours can be replaced."""
+    listed = shop.run("--help", PYTHONPATH=stranger)
+    broken = shop.run("broken", PYTHONPATH=stranger)
+    checked = shop.run("check-config", PYTHONPATH=stranger)
+
+    assert (listed.code, broken.code, checked.code) == (Exit.DONE, Exit.NOT_DONE, Exit.DONE)
+    assert "Say hello." in listed.out
+    assert "Take orders" in listed.out
+    (line,) = broken.err.splitlines()
+    assert "'broken' of stranger cannot be loaded (ModuleNotFoundError)" in line
