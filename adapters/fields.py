@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -23,8 +23,8 @@ from govpost.schemas.errors import MappingError, UnsupportedFeatureError
 
 __all__ = [
     "BOOLEAN",
-    "Codec",
     "CodeTable",
+    "Codec",
     "Field",
     "as_path",
     "build_order",
@@ -72,7 +72,7 @@ def text(most: int = 100, *, least: int = 1, pattern: str | None = None, rule: s
 
     def decode(value: Any) -> str:
         if not isinstance(value, str):
-            raise ValueError("must be text")
+            raise ValueError("must be text")  # noqa: TRY004 - codecs raise ValueError
         if len(value) > most:
             raise ValueError(f"is longer than {most} characters")
         if len(value) < least:
@@ -89,7 +89,7 @@ def integer(least: int, most: int) -> Codec:
 
     def decode(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError("must be an integer")
+            raise ValueError("must be an integer")  # noqa: TRY004 - codecs raise ValueError
         if not least <= value <= most:
             raise ValueError(f"must be {least} to {most}")
         return value
@@ -127,7 +127,7 @@ class CodeTable(Generic[Ours]):
     @cached_property
     def theirs(self) -> Mapping[Ours, str]:
         """Our words and the codes we say for them."""
-        return {word: code for code, word in reversed(self.ours.items())}
+        return {word: code for code, word in reversed(tuple(self.ours.items()))}
 
     def get(self, code: Any) -> Ours | None:
         """Look a code up where an unknown one is no error (events, answers)."""
@@ -270,9 +270,15 @@ def _wire_paths(fields: tuple[Field, ...]) -> dict[str, str]:
         parts = each.order_path.split(".")
         for end in range(1, len(parts)):
             around.setdefault(".".join(parts[:end]), []).append(each.wire_path.split("."))
-    paths = {order: ".".join(commonprefix([wire[:-1] for wire in wires])) for order, wires in around.items()}
+    paths = {order: _around(wires) for order, wires in around.items()}
     paths |= {each.order_path: each.wire_path for each in fields}
     return {path.removesuffix("[]"): wire_path for path, wire_path in paths.items()} | paths
+
+
+def _around(wires: list[list[str]]) -> str:
+    """Name the innermost wire object that holds all of these members."""
+    levels = zip(*(wire[:-1] for wire in wires), strict=False)
+    return ".".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
 
 
 def as_path(loc: tuple[int | str, ...]) -> str:
@@ -306,8 +312,7 @@ def wire_to_order(fields: tuple[Field, ...], document: JsonObject) -> JsonObject
     Members that the table does not name go to `extras`, under the paths they have on the wire. Raises MappingError.
     """
     order: JsonObject = {}
-    extras: JsonObject = {}
-    _read_object(_compile(fields).root, document, order, extras, ())
+    extras = _read_object(_compile(fields).root, document, order, ())
     if extras:
         order["extras"] = extras
     return order
@@ -317,62 +322,53 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
-def _read_object(
-    node: _Object, document: JsonObject, order: JsonObject, extras: JsonObject, indexes: tuple[int, ...]
-) -> None:
+def _read_object(node: _Object, document: JsonObject, order: JsonObject, indexes: tuple[int, ...]) -> JsonObject:
+    """Read the members into `order` and give back those that the table does not name."""
     for name in node.required:
         if _is_missing(document.get(name)):
             _refuse(f"{node.wire_path}.{name}" if node.wire_path else name, "is missing", indexes)
-    members = node.members
+    extras: JsonObject = {}
     for name, value in document.items():
         if _is_missing(value):
             continue
-        member = members.get(name)
-        if member is None:
-            extras[name] = value
-        elif isinstance(member, _Leaf):
+        member = node.members.get(name)
+        if isinstance(member, _Leaf):
             _put(order, member.place, _decoded(member.field.codec, value, member.wire_path, indexes))
-        else:
-            _read_container(member, name, value, order, extras, indexes)
-
-
-def _read_container(
-    node: _Object | _List,
-    name: str,
-    value: Any,
-    order: JsonObject,
-    extras: JsonObject,
-    indexes: tuple[int, ...],
-) -> None:
-    unnamed: Any
-    if isinstance(node, _List):
-        unnamed = _read_list(node, value, order, indexes)
-        if any(unnamed):
+            continue
+        unnamed = value if member is None else _read_container(member, value, order, indexes)
+        if member is None or unnamed:
             extras[name] = unnamed
-        return
+    return extras
+
+
+def _read_container(node: _Object | _List, value: Any, order: JsonObject, indexes: tuple[int, ...]) -> Any:
+    if isinstance(node, _List):
+        return _read_list(node, value, order, indexes)
     if not isinstance(value, dict):
         _refuse(node.wire_path, "must be an object", indexes)
-    unnamed = {}
-    _read_object(node, value, order, unnamed, indexes)
-    if unnamed:
-        extras[name] = unnamed
+    return _read_object(node, value, order, indexes)
 
 
 def _read_list(node: _List, value: Any, order: JsonObject, indexes: tuple[int, ...]) -> list[JsonObject]:
-    """Read the items and give back what the table does not name, one object for each item."""
+    """Read the items and give back what the table does not name: an object for each item, or nothing at all."""
     list_path = node.wire_path.removesuffix("[]")
     if not isinstance(value, list):
         _refuse(list_path, "must be a list", indexes)
     if node.whole:
         _decoded(node.whole.codec, value, list_path, indexes)
     rows: list[JsonObject] = [{} for _ in value]
-    unnamed: list[JsonObject] = [{} for _ in value]
-    for index, item in enumerate(value):
-        if not isinstance(item, dict):
-            _refuse(node.wire_path, "must be an object", (*indexes, index))
-        _read_object(node.item, item, rows[index], unnamed[index], (*indexes, index))
+    unnamed = [
+        _read_item(node, item, row, (*indexes, index))
+        for index, (item, row) in enumerate(zip(value, rows, strict=True))
+    ]
     _put(order, node.place, rows)
-    return unnamed
+    return unnamed if any(unnamed) else []
+
+
+def _read_item(node: _List, item: Any, row: JsonObject, indexes: tuple[int, ...]) -> JsonObject:
+    if not isinstance(item, dict):
+        _refuse(node.wire_path, "must be an object", indexes)
+    return _read_object(node.item, item, row, indexes)
 
 
 def _put(order: JsonObject, place: _Place, value: Any) -> None:

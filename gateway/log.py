@@ -40,8 +40,10 @@ EVENTS: Mapping[str, str] = {
     "request.failed": "a request met a fault of ours; the caller was told to come back",
     "event.recorded": "an event of an item is durable",
     "delivery.taken": "the far side has it",
+    "delivery.refused": "the far side said no, as it may; what follows in the lane goes on",
     "delivery.retry_scheduled": "it did not get there and will be tried again",
     "delivery.unknown": "it may have got there; the far side will be asked",
+    "delivery.adapter_failed": "an adapter broke; a person must see why",
     "delivery.dead": "it will not be tried again by itself",
     "delivery.replayed": "a person had a dead delivery tried again",
     "delivery.dropped": "a person gave a dead delivery up",
@@ -65,6 +67,7 @@ PERSONAL_KEYS = frozenset({
     "telephone", "text", "token", "tokens",
 })  # fmt: skip
 
+_NAME = "govpost"
 _MASK = "***"
 _PLAIN = (str, bool, int, float, Enum, datetime, date, PurePath, type(None))
 #: A mobile or an ID number that stands alone in foreign text.
@@ -73,10 +76,10 @@ _PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:1[3-9][0-9]{9}|[1-9][0-9]{16}
 _SPOKEN = (GovpostError, ConfigurationError, sqlite3.Error)
 
 
-def get_logger(**facts: Any) -> structlog.stdlib.BoundLogger:
-    """Return the logger of this project, with `facts` bound to each of its records."""
+def get_logger(name: str = _NAME, /, **facts: Any) -> structlog.stdlib.BoundLogger:
+    """Return a logger of this project (`govpost` or `govpost.<part>`), with `facts` bound to each of its records."""
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger("govpost"),
+        logging.getLogger(name),
         processors=_CHAIN,
         wrapper_class=structlog.stdlib.BoundLogger,
         context_class=dict,
@@ -109,12 +112,12 @@ def configure_logging(*, json: bool, stream: TextIO | None = None, level: int = 
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("govpost").setLevel(level)
+    logging.getLogger(_NAME).setLevel(level)
     # Code that took a plain structlog logger ends in the same place.
     structlog.configure(
         processors=_CHAIN,
         wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=lambda *_: logging.getLogger("govpost"),
+        logger_factory=lambda *names: logging.getLogger(*(names or (_NAME,))),
         cache_logger_on_first_use=True,
     )
 
@@ -127,7 +130,7 @@ def _render_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
     if isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):
-        event["error"] = [_describe(one) for one in _chain(error)]
+        event["exception"] = [_describe(one) for one in _chain(error)]
     event.pop("stack_info", None)
     return event
 

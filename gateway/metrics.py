@@ -38,9 +38,7 @@ class Metrics:
         self._attempts = self._counter("attempts", "Tries of deliveries.", "destination", "kind", "outcome")
         self._retried = self._counter("deliveries_retried", "Tries put off to later.", "destination", "portal")
         self._delivered = self._counter("deliveries_taken", "Deliveries the far side has.", "destination", "portal")
-        self._dead = self._counter(
-            "deliveries_dead", "Deliveries left to a person.", "destination", "portal", "reason"
-        )
+        self._dead = self._counter("deliveries_dead", "Deliveries left to a person.", "destination", "portal", "reason")
         self._attempt_s = self._histogram(
             "attempt_seconds", "How long a try took.", "destination", buckets=_ATTEMPT_BUCKETS_S
         )
@@ -130,9 +128,7 @@ class _LedgerFigures(Collector):
         readable.add_metric([], 1)
         yield readable
         yield _gauge("govpost_orders", "Orders in the ledger.", ("portal", "status"), stats.orders)
-        yield _gauge(
-            "govpost_queue_depth", "Deliveries not done.", ("destination", "state"), stats.deliveries
-        )
+        yield _gauge("govpost_queue_depth", "Deliveries not done.", ("destination", "state"), stats.deliveries)
         ages = {(name,): max(0.0, self._now_s() - due_at.timestamp()) for name, due_at in stats.oldest_due_at.items()}
         yield _gauge("govpost_lane_age_seconds", "How long the oldest due lane has waited.", ("destination",), ages)
 

@@ -1,0 +1,1 @@
+"""Stand-ins that behave like the systems, faults included. Written from the contracts, not from the adapters."""

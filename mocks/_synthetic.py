@@ -53,13 +53,14 @@ def mobile(dice: Random) -> str:
 def party(dice: Random) -> tuple[dict[str, str], str]:
     """Build a person with an address, in the words of 渝快办, and the division code of that address."""
     county, division, postcode = dice.choice(_COUNTIES)
+    house, tower, floor, door = (dice.randint(1, most) for most in (999, 30, 30, 8))
     person = {
         "name": dice.choice(_FAMILY_NAMES) + "".join(dice.choices(_GIVEN_NAMES, k=dice.randint(1, 2))),
         "mobile": mobile(dice),
         "province": "重庆市",
         "city": "重庆市",
         "county": county,
-        "address": f"{dice.choice(_STREETS)}{dice.randint(1, 999)}号{dice.randint(1, 30)}栋{dice.randint(1, 30)}-{dice.randint(1, 8)}",
+        "address": f"{dice.choice(_STREETS)}{house}号{tower}栋{floor}-{door}",
         "postcode": f"{postcode}{dice.randint(0, 99):02d}",
     }
     return person, division

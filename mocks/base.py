@@ -175,7 +175,8 @@ def dump_json(document: Any) -> bytes:
 
 def json_reply(status: int, document: Any, headers: Mapping[str, str] | None = None) -> WireReply:
     """Build a reply that holds JSON."""
-    return WireReply(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, dump_json(document))
+    content_type = {"Content-Type": "application/json; charset=utf-8"}
+    return WireReply(status, {**content_type, **(headers or {})}, dump_json(document))
 
 
 def load_json_object(body: bytes, *, where: str = "body") -> JsonObject:
@@ -215,7 +216,7 @@ def one_of(name: str, *values: Any, is_required: bool = True) -> Member:
 
 def is_object(name: str, *, is_required: bool = True) -> Member:
     """Describe a member that is an object with something in it."""
-    return Member(name, "is not an object with members", lambda value: isinstance(value, dict) and bool(value), is_required)
+    return Member(name, "is no object with members", lambda value: isinstance(value, dict) and bool(value), is_required)
 
 
 def check_members(document: JsonObject, members: tuple[Member, ...], *, where: str, is_open: bool = False) -> None:

@@ -1,5 +1,6 @@
 """渝快办 as the gateway meets it: it sends orders, and takes waybills and traces (contract: yukuaiban, profile v1)."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ _JSON = "application/json; charset=utf-8"
 _SIGN_HEADERS = ("X-App-Id", "X-Timestamp", "X-Nonce", "X-Sign")
 
 _TIME_FORM = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+_MILLISECONDS = re.compile(r"[0-9]{13}")
 _HEX32 = r"[0-9a-f]{32}"
 _WAYBILL = r"[A-Z]{2}\d{9}[A-Z]{2}|\d{13}"
 
@@ -257,7 +259,9 @@ class YukuaibanMock(Mock):
 
     def _refuse(self, error: UnfitError) -> WireReply:
         reason = f"{error.where}: {error.reason}"
-        return json_reply(200, {"result_code": error.code, "reason": reason}) if error.code else json_reply(404, {"reason": reason})
+        if not error.code:
+            return json_reply(404, {"reason": reason})
+        return json_reply(200, {"result_code": error.code, "reason": reason})
 
     def _say_busy(self, seconds: int) -> WireReply:
         return json_reply(200, {"result_code": "429", "reason": "busy", "retry": seconds})
@@ -278,8 +282,8 @@ class YukuaibanMock(Mock):
         if not compare_digest(claimed.encode(), expected.encode()):
             raise UnfitError("header X-Sign", "is not the HMAC-SM3 of these headers, path and body", code="401")
         now = self.now()
-        if not timestamp.isdigit() or abs(_from_ms(timestamp) - now) > _CLOCK_TOLERANCE:
-            raise UnfitError("header X-Timestamp", "is over 300 s from now", code="401")
+        if not _MILLISECONDS.fullmatch(timestamp) or abs(_from_ms(timestamp) - now) > _CLOCK_TOLERANCE:
+            raise UnfitError("header X-Timestamp", "is not Unix milliseconds within 300 s of now", code="401")
         self._remember_nonce(nonce, now)
 
     def _remember_nonce(self, nonce: str, now: datetime) -> None:
@@ -457,8 +461,7 @@ def _leg_of(order: PortalOrder, number: str, state: str) -> int:
 
 
 def _from_ms(timestamp: str) -> datetime:
-    # The number of digits is bounded, so that no timestamp is out of datetime's range.
-    return datetime.fromtimestamp(int(timestamp[:13]) / 1000, UTC)
+    return datetime.fromtimestamp(int(timestamp) / 1000, UTC)
 
 
 def _to_ms(at: datetime) -> int:

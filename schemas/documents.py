@@ -1,10 +1,11 @@
 """Read JSON as strictly as a signed document deserves (RFC 8259, I-JSON RFC 7493).
 
 Two parsers that disagree about one document are a way in. So what I-JSON forbids is refused: duplicate
-members, NaN and infinities, lone surrogates; and NUL, which no text of ours may hold.
+members, NaN and infinities, lone surrogates, numbers that a double cannot hold; and NUL, which no text of ours may hold.
 """
 
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -36,8 +37,6 @@ def parse_json(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         # `from None`: the original exception carries the whole document.
         raise UnreadableError(f"body is not JSON (line {error.lineno}, column {error.colno})") from None
-    except ValueError:
-        raise UnreadableError("body holds a number that is too long") from None
     if _SUSPECT.search(text):
         _check_texts(value)
     return value
@@ -92,4 +91,24 @@ def _no_constant(name: str) -> NoReturn:
     raise UnreadableError(f"body holds {name}, which is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise UnreadableError("body holds a number that is too large")
+    return number
+
+
+def _exact(digits: str) -> int:
+    # RFC 7493: what a double cannot hold exactly means different numbers to different readers.
+    number = int(digits) if len(digits) <= _LONGEST_INTEGER else _MOST_EXACT + 1
+    if abs(number) > _MOST_EXACT:
+        raise UnreadableError("body holds a number that is too large")
+    return number
+
+
+_MOST_EXACT = 2**53 - 1
+_LONGEST_INTEGER = 17
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_members, parse_constant=_no_constant, parse_float=_finite, parse_int=_exact
+)

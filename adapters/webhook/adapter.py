@@ -90,9 +90,7 @@ class Webhook:
 
     def _request(self, document: Document, now: datetime) -> WireRequest:
         message_id, timestamp = document.delivery_id, str(int(now.timestamp()))
-        signature = standard_webhooks.sign(
-            self._keys, message_id=message_id, timestamp=timestamp, body=document.body
-        )
+        signature = standard_webhooks.sign(self._keys, message_id=message_id, timestamp=timestamp, body=document.body)
         headers = {
             "Content-Type": "application/cloudevents+json",
             "webhook-id": message_id,

@@ -4,7 +4,7 @@ import hmac
 import json
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -106,7 +106,11 @@ class Yukuaiban:
         self._app_secret = settings.app_secret.get_secret_value().encode()
         self._app_key = _read_app_key(settings.app_key)
         #: The end of a request's path → what it asks.
-        self._calls = {"orders/create": self._place, "orders/cancel": self._cancel, "orders/query": self._query}
+        self._calls: dict[str, Callable[[JsonObject], Command]] = {
+            "orders/create": self._place,
+            "orders/cancel": self._cancel,
+            "orders/query": self._query,
+        }
 
     # --- Portal → gateway ---
 
@@ -170,7 +174,7 @@ class Yukuaiban:
         except (ValueError, UnreadableError):
             raise MappingError("secret", "does not open to a JSON object") from None
 
-    def answer(self, inbound: Inbound, result: Result) -> WireReply:
+    def answer(self, inbound: Inbound, result: Result) -> WireReply:  # noqa: ARG002 - the role's signature
         """Say the result in the envelope; every answer is HTTP 200."""
         if isinstance(result, Denied):
             body = {"field": result.field} if result.field else {}

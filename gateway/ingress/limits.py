@@ -202,7 +202,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and not self.transport.is_closing():
             # Answered before it had come whole: uvicorn's timer for idle connections went off with the last bytes.
             self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def shutdown(self) -> None:
         """Turn away what has not come whole; finish what has."""
@@ -224,7 +226,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self.flow.read_paused:
             self._arm()  # it is we who do not read
-        elif self._received and self._may_answer():
+        elif self._received:
             self._refuse(408, f"the request had not come whole after {self.limits.receive_timeout_s:g} s")
         else:
             self.transport.close()
@@ -236,8 +238,11 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._head_is_complete and not self.cycle.response_started and not self.pipeline
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer in place of the application, and close."""
+        """Answer in place of the application where an answer is due, and close."""
         self._disarm()
+        if not self._may_answer():
+            self.transport.close()
+            return
         if self.cycle is not None and not self.cycle.response_complete:
             # The application finds that the caller has gone, and its answer goes nowhere.
             self.cycle.disconnected = True

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from ulid import ULID
 
 from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, is_in, is_state, lanes, notices
 from govpost.schemas import Event, Order, Status
@@ -30,7 +31,9 @@ __all__ = [
     "seal_event",
     "seal_order",
     "unpark",
-    "withdraw",
+    "withdraw_all",
+    "withdraw_placement",
+    "withdraw_telling",
 ]
 
 #: Ranks of a lane: the waybill numbers of both legs go ahead of all else that waits.
@@ -85,7 +88,7 @@ def open_event(sealer: Sealer, source: str, event_id: str, sealed: bytes) -> Eve
     return Event.model_validate_json(sealer.open(sealed, row=f"events|{source}|{event_id}"))
 
 
-_INSERT = insert(deliveries).returning(deliveries.c.delivery_id)
+_INSERT = Prepared(insert(deliveries).returning(deliveries.c.delivery_id))
 
 _OTHER = deliveries.alias("other")
 _HEAD = (
@@ -104,7 +107,7 @@ _IN_LANE = (
     deliveries.c.order_id == bindparam("lane_order"),
     deliveries.c.destination == bindparam("lane_destination"),
 )
-_PROMOTE = (
+_PROMOTE = Prepared(
     update(deliveries)
     .where(
         deliveries.c.delivery_id == _HEAD,
@@ -115,13 +118,15 @@ _PROMOTE = (
     )
     .values(state=State.DUE, due_at=bindparam("now"))
 )
-_DEMOTE = update(deliveries).where(*_IN_LANE, is_state(State.DUE)).values(state=State.QUEUED)
-_UNPARK = delete(lanes).where(
-    lanes.c.order_id == bindparam("lane_order"),
-    lanes.c.destination == bindparam("lane_destination"),
-    lanes.c.state == "parked",
+_DEMOTE = Prepared(update(deliveries).where(*_IN_LANE, is_state(State.DUE)).values(state=State.QUEUED))
+_UNPARK = Prepared(
+    delete(lanes).where(
+        lanes.c.order_id == bindparam("lane_order"),
+        lanes.c.destination == bindparam("lane_destination"),
+        lanes.c.state == "parked",
+    )
 )
-_PARK = insert(lanes).on_conflict_do_nothing()
+_PARK = Prepared(insert(lanes).on_conflict_do_nothing())
 
 
 def _lane_parameters(lane: Lane) -> dict[str, Any]:
@@ -130,18 +135,18 @@ def _lane_parameters(lane: Lane) -> dict[str, Any]:
 
 def promote(connection: Connection, lane: Lane, *, now: datetime) -> None:
     """Make the head of a lane due, unless it is so already, is held, or the lane is parked or paused."""
-    connection.execute(_PROMOTE, {**_lane_parameters(lane), "now": now})
+    _PROMOTE.on(connection, {**_lane_parameters(lane), "now": now})
 
 
 def demote(connection: Connection, lane: Lane) -> None:
     """Take the head of a lane off the due list."""
-    connection.execute(_DEMOTE, _lane_parameters(lane))
+    _DEMOTE.on(connection, _lane_parameters(lane))
 
 
 def park(connection: Connection, lane: Lane, *, reason: str, now: datetime) -> None:
     """Stop a lane until a person acts on the delivery that stopped it."""
-    connection.execute(
-        _PARK,
+    _PARK.on(
+        connection,
         {"order_id": lane.order_id, "destination": lane.destination, "state": "parked", "reason": reason, "since": now},
     )
     demote(connection, lane)
@@ -149,7 +154,7 @@ def park(connection: Connection, lane: Lane, *, reason: str, now: datetime) -> N
 
 def unpark(connection: Connection, lane: Lane, *, now: datetime) -> None:
     """Let a parked lane move again."""
-    connection.execute(_UNPARK, _lane_parameters(lane))
+    _UNPARK.on(connection, _lane_parameters(lane))
     promote(connection, lane, now=now)
 
 
@@ -166,8 +171,8 @@ def enqueue(
 ) -> str:
     """Put a delivery into its lane, and make it due when it is the head. Returns its id."""
     delivery_id = columns.pop("delivery_id", None) or new_id(now)
-    connection.execute(
-        _INSERT,
+    _INSERT.on(
+        connection,
         {
             "delivery_id": delivery_id,
             "order_id": lane.order_id,
@@ -186,29 +191,42 @@ def enqueue(
     return delivery_id
 
 
-_NOTE = insert(notices)
+_NOTE = Prepared(insert(notices))
 
 
 def note(connection: Connection, order_id: str, kind: str, *, now: datetime) -> None:
     """Keep a notice for a person."""
-    connection.execute(_NOTE, {"order_id": order_id, "kind": kind, "noted_at": now})
+    _NOTE.on(connection, {"order_id": order_id, "kind": kind, "noted_at": now})
 
 
-_WITHDRAW = (
+_WITHDRAWABLE = (
     update(deliveries)
-    .where(
-        *_IN_LANE,
-        deliveries.c.maybe_sent.is_(False),
-        is_in(State.HELD, State.QUEUED, State.DUE),
-    )
+    .where(*_IN_LANE, deliveries.c.maybe_sent.is_(False), is_in(State.HELD, State.QUEUED, State.DUE))
     .values(state=State.WITHDRAWN, ended_at=bindparam("now"))
     .returning(deliveries.c.delivery_id)
 )
+_WITHDRAW_ALL = Prepared(_WITHDRAWABLE)
+_WITHDRAW_KIND = Prepared(_WITHDRAWABLE.where(deliveries.c.kind == bindparam("of_kind")))
+_WITHDRAW_TELLING = Prepared(_WITHDRAWABLE.where(deliveries.c.event_no == bindparam("no")))
 
 
-def withdraw(connection: Connection, lane: Lane, *condition: Any, now: datetime) -> bool:
-    """Take deliveries back that nothing has been tried of; tells whether there was one."""
-    taken_back = connection.execute(_WITHDRAW.where(*condition), {**_lane_parameters(lane), "now": now}).all()
+def withdraw_all(connection: Connection, lane: Lane, *, now: datetime) -> None:
+    """Take back everything in a lane that nothing has been tried of."""
+    _WITHDRAW_ALL.on(connection, {**_lane_parameters(lane), "now": now})
+
+
+def withdraw_placement(connection: Connection, lane: Lane, *, now: datetime) -> bool:
+    """Take a placement back that was never tried; tells whether there was one."""
+    return _withdraw(connection, _WITHDRAW_KIND, lane, now=now, of_kind=DeliveryKind.PLACE)
+
+
+def withdraw_telling(connection: Connection, lane: Lane, event_no: int, *, now: datetime) -> bool:
+    """Take the telling of an event back that was never tried; tells whether there was one."""
+    return _withdraw(connection, _WITHDRAW_TELLING, lane, now=now, no=event_no)
+
+
+def _withdraw(connection: Connection, statement: Prepared, lane: Lane, *, now: datetime, **which: Any) -> bool:
+    taken_back = statement.on(connection, {**_lane_parameters(lane), "now": now, **which}).all()
     if taken_back:
         promote(connection, lane, now=now)
     return bool(taken_back)

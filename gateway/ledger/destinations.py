@@ -7,6 +7,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.tables import State, deliveries, destinations, is_state
 
 __all__ = ["Allowance", "Health", "allowance", "answered", "broke", "pause", "resume"]
@@ -30,45 +31,53 @@ class Allowance:
     again_at: datetime | None = None
 
 
-_ROW = select(destinations.c.state, destinations.c.breakages, destinations.c.pause_s, destinations.c.until_at).where(
-    destinations.c.destination == bindparam("name")
+_ROW = Prepared(
+    select(destinations.c.state, destinations.c.breakages, destinations.c.pause_s, destinations.c.until_at).where(
+        destinations.c.destination == bindparam("name")
+    )
 )
-_UNDER_WAY = (
+_UNDER_WAY = Prepared(
     select(deliveries.c.delivery_id)
     .where(deliveries.c.destination == bindparam("name"), is_state(State.LEASED))
     .limit(1)
 )
 _UPSERT = insert(destinations)
-_SET = _UPSERT.on_conflict_do_update(
-    index_elements=["destination"],
-    set_={name: _UPSERT.excluded[name] for name in ("state", "reason", "breakages", "pause_s", "until_at", "since")},
+_SET = Prepared(
+    _UPSERT.on_conflict_do_update(
+        index_elements=["destination"],
+        set_={
+            name: _UPSERT.excluded[name] for name in ("state", "reason", "breakages", "pause_s", "until_at", "since")
+        },
+    )
 )
-_FORGET = delete(destinations).where(destinations.c.destination == bindparam("name"), destinations.c.state != "paused")
+_FORGET = Prepared(
+    delete(destinations).where(destinations.c.destination == bindparam("name"), destinations.c.state != "paused")
+)
 
 
 def allowance(connection: Connection, destination: str, wanted: int, *, now: datetime) -> Allowance:
     """Tell how many deliveries may go out: all, none, or the one that tries whether a broken destination answers."""
-    row = connection.execute(_ROW, {"name": destination}).one_or_none()
+    row = _ROW.on(connection, {"name": destination}).one_or_none()
     if row is None or row.state == Health.OPEN:
         return Allowance(wanted)
     if row.state == Health.PAUSED:
         return Allowance(0)
     if row.until_at > now:
         return Allowance(0, again_at=row.until_at)
-    is_trying = connection.execute(_UNDER_WAY, {"name": destination}).first() is not None
+    is_trying = _UNDER_WAY.on(connection, {"name": destination}).first() is not None
     return Allowance(0) if is_trying else Allowance(min(wanted, 1))
 
 
 def answered(connection: Connection, destination: str) -> None:
     """Note that a destination answered: it opens, unless a person paused it."""
-    connection.execute(_FORGET, {"name": destination})
+    _FORGET.on(connection, {"name": destination})
 
 
 def broke(
     connection: Connection, destination: str, *, reason: str, to_pause: int, base_s: float, cap_s: float, now: datetime
 ) -> None:
     """Count a breakage; at `to_pause` in a row the destination pauses, twice as long each time."""
-    row = connection.execute(_ROW, {"name": destination}).one_or_none()
+    row = _ROW.on(connection, {"name": destination}).one_or_none()
     if row is not None and row.state == Health.PAUSED:
         return
     breakages = (row.breakages if row else 0) + 1
@@ -104,8 +113,8 @@ def _set(
     until_at: datetime | None,
     now: datetime,
 ) -> None:
-    connection.execute(
-        _SET,
+    _SET.on(
+        connection,
         {
             "destination": destination,
             "state": state,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger._rows import (
     NUMBER_RANKS,
     USUAL_RANK,
@@ -22,7 +23,7 @@ from govpost.gateway.ledger._rows import (
     promote,
     seal_event,
     unpark,
-    withdraw,
+    withdraw_telling,
 )
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, deliveries, events, is_in, is_state, orders
@@ -49,29 +50,35 @@ class Recorded:
     waybill_differs: bool = False
 
 
-_ORDER = select(
-    orders.c.order_id,
-    orders.c.portal,
-    orders.c.backend,
-    orders.c.status,
-    orders.c.leg1_status,
-    orders.c.leg2_status,
-    orders.c.waybill_no,
-    orders.c.return_waybill_no,
-).where(orders.c.order_id == bindparam("key"))
-_INSERT = insert(events).on_conflict_do_nothing().returning(events.c.event_no)
-_SAME = select(events.c.digest, events.c.moved).where(
-    events.c.source == bindparam("src"), events.c.event_id == bindparam("eid")
+_ORDER = Prepared(
+    select(
+        orders.c.order_id,
+        orders.c.portal,
+        orders.c.backend,
+        orders.c.status,
+        orders.c.leg1_status,
+        orders.c.leg2_status,
+        orders.c.waybill_no,
+        orders.c.return_waybill_no,
+    ).where(orders.c.order_id == bindparam("key"))
 )
-_NEWEST_MOVE = select(func.max(events.c.occurred_at)).where(
-    events.c.order_id == bindparam("key"),
-    events.c.source == bindparam("src"),
-    events.c.leg == bindparam("leg_no"),
-    events.c.moved,
-    events.c.revoked_by.is_(None),
-    events.c.status.is_not(None),
+_INSERT = Prepared(insert(events).on_conflict_do_nothing().returning(events.c.event_no))
+_SAME = Prepared(
+    select(events.c.digest, events.c.moved).where(
+        events.c.source == bindparam("src"), events.c.event_id == bindparam("eid")
+    )
 )
-_LAST_MOVE = (
+_NEWEST_MOVE = Prepared(
+    select(func.max(events.c.occurred_at)).where(
+        events.c.order_id == bindparam("key"),
+        events.c.source == bindparam("src"),
+        events.c.leg == bindparam("leg_no"),
+        events.c.moved,
+        events.c.revoked_by.is_(None),
+        events.c.status.is_not(None),
+    )
+)
+_MOVES_OF_LEG = (
     select(events.c.status)
     .where(
         events.c.order_id == bindparam("key"),
@@ -83,30 +90,61 @@ _LAST_MOVE = (
     .order_by(events.c.event_no.desc())
     .limit(1)
 )
-_TARGET = select(events.c.event_no, events.c.moved, events.c.revoked_by, events.c.leg).where(
-    events.c.source == bindparam("src"), events.c.event_id == bindparam("eid"), events.c.order_id == bindparam("key")
+_LAST_MOVE = Prepared(_MOVES_OF_LEG)
+_LAST_MOVE_BUT = Prepared(
+    _MOVES_OF_LEG.where(~((events.c.source == bindparam("src")) & (events.c.event_id == bindparam("eid"))))
 )
-_WAITING_REVOKE = select(events.c.event_no).where(
-    events.c.source == bindparam("src"), events.c.revokes == bindparam("eid"), events.c.order_id == bindparam("key")
+_TARGET = Prepared(
+    select(events.c.event_no, events.c.moved, events.c.revoked_by, events.c.leg).where(
+        events.c.source == bindparam("src"),
+        events.c.event_id == bindparam("eid"),
+        events.c.order_id == bindparam("key"),
+    )
 )
-_MOVED = select(events.c.moved).where(events.c.event_no == bindparam("no"))
-_MARK_REVOKED = update(events).where(events.c.event_no == bindparam("no")).values(revoked_by=bindparam("by"))
-_TELLING = select(deliveries.c.delivery_id).where(
-    deliveries.c.order_id == bindparam("key"),
-    deliveries.c.destination == bindparam("portal_name"),
-    deliveries.c.event_no == bindparam("no"),
-    deliveries.c.corrects.is_(None),
-    ~is_in(State.WITHDRAWN, State.DROPPED),
+_WAITING_REVOKE = Prepared(
+    select(events.c.event_no).where(
+        events.c.source == bindparam("src"), events.c.revokes == bindparam("eid"), events.c.order_id == bindparam("key")
+    )
+)
+_MOVED = Prepared(select(events.c.moved).where(events.c.event_no == bindparam("no")))
+_MARK_MOVED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(moved=True))
+_MARK_REVOKED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(revoked_by=bindparam("by")))
+_TELLING = Prepared(
+    select(deliveries.c.delivery_id).where(
+        deliveries.c.order_id == bindparam("key"),
+        deliveries.c.destination == bindparam("portal_name"),
+        deliveries.c.event_no == bindparam("no"),
+        deliveries.c.corrects.is_(None),
+        ~is_in(State.WITHDRAWN, State.DROPPED),
+    )
 )
 _WAYBILL_COLUMNS = {1: orders.c.waybill_no, 2: orders.c.return_waybill_no}
+_SET_WAYBILL = {
+    leg: Prepared(
+        update(orders)
+        .where(orders.c.order_id == bindparam("key"), column.is_(None))
+        .values({column: bindparam("number")})
+    )
+    for leg, column in _WAYBILL_COLUMNS.items()
+}
+_SET_STATUS = Prepared(
+    update(orders)
+    .where(orders.c.order_id == bindparam("key"))
+    .values(
+        status=bindparam("overall"),
+        leg1_status=bindparam("first"),
+        leg2_status=bindparam("second"),
+        updated_at=bindparam("now"),
+    )
+)
 _LEG_COLUMNS = {1: "leg1_status", 2: "leg2_status"}
-_RELEASE_HELD = (
+_RELEASE_HELD = Prepared(
     update(deliveries)
     .where(deliveries.c.order_id == bindparam("key"), deliveries.c.leg == bindparam("leg_no"), is_state(State.HELD))
     .values(state=State.QUEUED)
 )
-_OPEN_COMMANDS = (
-    select(deliveries.c.delivery_id, deliveries.c.state)
+_OPEN_COMMANDS = Prepared(
+    select(deliveries.c.delivery_id, deliveries.c.kind)
     .where(
         deliveries.c.order_id == bindparam("key"),
         deliveries.c.destination == bindparam("backend_name"),
@@ -114,7 +152,7 @@ _OPEN_COMMANDS = (
     )
     .order_by(deliveries.c.rank, deliveries.c.delivery_no)
 )
-_SETTLE_BY_EVIDENCE = (
+_SETTLE_BY_EVIDENCE = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"))
     .values(state=State.SETTLED, outcome="taken", code="evidence", is_uncertain=False, ended_at=bindparam("now"))
@@ -132,24 +170,24 @@ class Recorder:
         self, connection: Connection, order_id: str, event: Event, *, source: str | None, now: datetime
     ) -> Recorded:
         """Record one event; `source` None stands for the order's own backend."""
-        order = connection.execute(_ORDER, {"key": order_id}).one_or_none()
+        order = _ORDER.on(connection, {"key": order_id}).one_or_none()
         if order is None:
             return Recorded(404, detail="no order has this number")
         source = source or order.backend
         digest = self._sealer.digest(f"{order_id}\n{event.model_dump_json(exclude_none=True)}".encode(), domain="event")
-        same = connection.execute(_SAME, {"src": source, "eid": event.event_id}).one_or_none()
+        same = _SAME.on(connection, {"src": source, "eid": event.event_id}).one_or_none()
         if same is not None:
             return self._repeat(same, digest)
         differs = self._take_waybill(connection, order, event, now=now)
         if source == order.backend:
             self._take_as_evidence(connection, order, event, now=now)
-        order = connection.execute(_ORDER, {"key": order_id}).one()
+        order = _ORDER.on(connection, {"key": order_id}).one()
         moved = self._apply(connection, order, event, source=source, digest=digest, now=now)
         return Recorded(201, moved=moved, waybill_differs=differs)
 
     def number(self, connection: Connection, order_id: str, leg: int, waybill_no: str, *, now: datetime) -> bool:
         """Record a leg's waybill number, and `numbered` with the first one; tells whether it differs from the first."""
-        order = connection.execute(_ORDER, {"key": order_id}).one()
+        order = _ORDER.on(connection, {"key": order_id}).one()
         return self._number(connection, order, leg, waybill_no, now=now)
 
     def cancelled(self, connection: Connection, order_id: str, *, cause: Cause, now: datetime) -> None:
@@ -167,13 +205,13 @@ class Recorder:
         self, connection: Connection, order: Row[Any], event: Event, *, source: str, digest: bytes, now: datetime
     ) -> bool:
         """Store the event, move what it moves, and owe what is to be told. Returns whether it moved the order."""
-        waiting_revoke = connection.execute(
-            _WAITING_REVOKE, {"src": source, "eid": event.event_id, "key": order.order_id}
+        waiting_revoke = _WAITING_REVOKE.on(
+            connection, {"src": source, "eid": event.event_id, "key": order.order_id}
         ).scalar()
         status = self._status_of(connection, order, event, source=source)
         moves = waiting_revoke is None and self._moves(connection, order, status, event, source=source, now=now)
-        event_no = connection.execute(
-            _INSERT,
+        event_no = _INSERT.on(
+            connection,
             {
                 "source": source,
                 "event_id": event.event_id,
@@ -192,7 +230,7 @@ class Recorder:
         if event.revokes is not None:
             reverted = self._revoke(connection, order, event, event_no, source=source, now=now)
             if reverted and not moves:
-                connection.execute(update(events).where(events.c.event_no == event_no).values(moved=True))
+                _MARK_MOVED.on(connection, {"no": event_no})
                 moves = True
         if event.status is not None and moves and (event.revokes is None or may_move(status, event.status)):
             self._move(connection, order.order_id, event.leg, event.status, now=now)
@@ -203,9 +241,8 @@ class Recorder:
         """The status that the event meets: for one that also revokes, what is left after that."""
         if event.revokes is None:
             return _leg_status(order, event.leg)
-        rest = connection.execute(
-            _LAST_MOVE.where(~((events.c.source == source) & (events.c.event_id == event.revokes))),
-            {"key": order.order_id, "leg_no": event.leg},
+        rest = _LAST_MOVE_BUT.on(
+            connection, {"key": order.order_id, "leg_no": event.leg, "src": source, "eid": event.revokes}
         ).scalar()
         return Status(rest) if rest else Status.ACCEPTED
 
@@ -217,23 +254,23 @@ class Recorder:
             return False
         if event.occurred_at > now + FUTURE_TOLERANCE:
             return False
-        newest = connection.execute(_NEWEST_MOVE, {"key": order.order_id, "src": source, "leg_no": event.leg}).scalar()
+        newest = _NEWEST_MOVE.on(connection, {"key": order.order_id, "src": source, "leg_no": event.leg}).scalar()
         return newest is None or event.occurred_at >= newest
 
     def _revoke(
         self, connection: Connection, order: Row[Any], event: Event, event_no: int, *, source: str, now: datetime
     ) -> bool:
         """Take the earlier event back. Returns whether that changed what the portal was or would be told."""
-        target = connection.execute(_TARGET, {"src": source, "eid": event.revokes, "key": order.order_id}).one_or_none()
+        target = _TARGET.on(connection, {"src": source, "eid": event.revokes, "key": order.order_id}).one_or_none()
         if target is None:
             return False
         if target.revoked_by is not None:
             # A second revoke is the same answer.
-            return bool(connection.execute(_MOVED, {"no": target.revoked_by}).scalar())
-        connection.execute(_MARK_REVOKED, {"no": target.event_no, "by": event_no})
+            return bool(_MOVED.on(connection, {"no": target.revoked_by}).scalar())
+        _MARK_REVOKED.on(connection, {"no": target.event_no, "by": event_no})
         if not target.moved:
             return False
-        last = connection.execute(_LAST_MOVE, {"key": order.order_id, "leg_no": target.leg}).scalar()
+        last = _LAST_MOVE.on(connection, {"key": order.order_id, "leg_no": target.leg}).scalar()
         back_to = Status(last) if last else Status.ACCEPTED
         self._move(connection, order.order_id, target.leg, back_to, now=now)
         self._take_back(connection, order, event, event_no, target, back_to, now=now)
@@ -252,10 +289,10 @@ class Recorder:
     ) -> None:
         """Withdraw the telling that was never attempted; correct the one that was."""
         lane = Lane(order.order_id, order.portal)
-        if withdraw(connection, lane, deliveries.c.event_no == target.event_no, now=now):
+        if withdraw_telling(connection, lane, target.event_no, now=now):
             return
-        told = connection.execute(
-            _TELLING, {"key": order.order_id, "portal_name": order.portal, "no": target.event_no}
+        told = _TELLING.on(
+            connection, {"key": order.order_id, "portal_name": order.portal, "no": target.event_no}
         ).scalar()
         if told is not None:
             enqueue(
@@ -293,14 +330,18 @@ class Recorder:
     @staticmethod
     def _move(connection: Connection, order_id: str, leg: int, to: Status, *, now: datetime) -> None:
         """Set a leg's status, and the order's: leg 1's until leg 2 is under way."""
-        connection.execute(
-            update(orders).where(orders.c.order_id == order_id).values({_LEG_COLUMNS[leg]: to, "updated_at": now})
+        order = _ORDER.on(connection, {"key": order_id}).one()
+        legs = {1: _leg_status(order, 1), 2: _leg_status(order, 2), leg: to}
+        _SET_STATUS.on(
+            connection,
+            {
+                "key": order_id,
+                "overall": legs[1] if legs[2] in _NOT_UNDER_WAY else legs[2],
+                "first": legs[1],
+                "second": legs[2] if leg == 2 or order.leg2_status else None,
+                "now": now,
+            },
         )
-        order = connection.execute(_ORDER, {"key": order_id}).one()
-        second = _leg_status(order, 2)
-        status = _leg_status(order, 1) if second in _NOT_UNDER_WAY else second
-        if status != order.status:
-            connection.execute(update(orders).where(orders.c.order_id == order_id).values(status=status))
 
     def _take_waybill(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> bool:
         if event.waybill_no is None:
@@ -313,13 +354,11 @@ class Recorder:
             if known != waybill_no:
                 note(connection, order.order_id, NoticeKind.WAYBILL_DIFFERS, now=now)
             return known != waybill_no
-        column = _WAYBILL_COLUMNS[leg]
-        connection.execute(
-            update(orders).where(orders.c.order_id == order.order_id, column.is_(None)).values({column: waybill_no})
-        )
-        connection.execute(_RELEASE_HELD, {"key": order.order_id, "leg_no": leg})
+        _SET_WAYBILL[leg].on(connection, {"key": order.order_id, "number": waybill_no})
+        were_held = _RELEASE_HELD.on(connection, {"key": order.order_id, "leg_no": leg}).rowcount
         self._record_numbered(connection, order, leg, waybill_no, now=now)
-        promote(connection, Lane(order.order_id, order.portal), now=now)
+        if were_held:
+            promote(connection, Lane(order.order_id, order.portal), now=now)
         return False
 
     def _record_numbered(
@@ -336,8 +375,8 @@ class Recorder:
                 "waybill_no": waybill_no,
             }
         )
-        event_no = connection.execute(
-            _INSERT,
+        event_no = _INSERT.on(
+            connection,
             {
                 "source": OURS,
                 "event_id": event.event_id,
@@ -359,16 +398,12 @@ class Recorder:
 
     def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
         """A backend's event proves that it has the order; `cancelled` proves that it took a cancel as well."""
-        open_kinds = {DeliveryKind.PLACE}
-        if event.status is Status.CANCELLED:
-            open_kinds.add(DeliveryKind.CANCEL)
+        proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if event.status is Status.CANCELLED else {DeliveryKind.PLACE}
         lane = Lane(order.order_id, order.backend)
-        found = connection.execute(
-            _OPEN_COMMANDS.where(deliveries.c.kind.in_(open_kinds)),
-            {"key": order.order_id, "backend_name": order.backend},
-        ).all()
+        waiting = _OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})
+        found = [delivery for delivery in waiting if delivery.kind in proven]
         for delivery in found:
-            connection.execute(_SETTLE_BY_EVIDENCE, {"did": delivery.delivery_id, "now": now})
+            _SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})
         if found:
             unpark(connection, lane, now=now)
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
-from govpost.gateway.ledger._rows import Lane, enqueue, open_order, promote, seal_order, withdraw
+from govpost.gateway.ledger._sql import Prepared
+from govpost.gateway.ledger._rows import Lane, enqueue, open_order, promote, seal_order, withdraw_placement
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, deliveries, events, lookups, nonces, orders
@@ -22,7 +23,6 @@ from govpost.schemas import (
     Event,
     Found,
     Order,
-    Place,
     Placed,
     Problem,
     Query,
@@ -59,23 +59,25 @@ class Pending:
     delivery_id: str
 
 
-_NONCE = insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce)
-_FORGET_NONCES = delete(nonces).where(nonces.c.seen_at < bindparam("before"))
-_INSERT_ORDER = (
+_NONCE = Prepared(insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce))
+_FORGET_NONCES = Prepared(delete(nonces).where(nonces.c.seen_at < bindparam("before")))
+_INSERT_ORDER = Prepared(
     insert(orders).on_conflict_do_nothing(index_elements=["portal", "portal_ref"]).returning(orders.c.order_id)
 )
-_INSERT_LOOKUPS = insert(lookups).on_conflict_do_nothing()
-_INSERT_PLACEMENT = insert(deliveries)
-_BY_REF = select(
-    orders.c.order_id,
-    orders.c.fingerprint,
-    orders.c.status,
-    orders.c.backend,
-    orders.c.waybill_no,
-    orders.c.return_waybill_no,
-    orders.c.sealed,
-).where(orders.c.portal == bindparam("portal_name"), orders.c.portal_ref == bindparam("ref"))
-_COMMAND = (
+_INSERT_LOOKUPS = Prepared(insert(lookups).on_conflict_do_nothing())
+_INSERT_PLACEMENT = Prepared(insert(deliveries))
+_BY_REF = Prepared(
+    select(
+        orders.c.order_id,
+        orders.c.fingerprint,
+        orders.c.status,
+        orders.c.backend,
+        orders.c.waybill_no,
+        orders.c.return_waybill_no,
+        orders.c.sealed,
+    ).where(orders.c.portal == bindparam("portal_name"), orders.c.portal_ref == bindparam("ref"))
+)
+_COMMAND = Prepared(
     select(deliveries.c.delivery_id, deliveries.c.state, deliveries.c.outcome)
     .where(
         deliveries.c.order_id == bindparam("key"),
@@ -84,8 +86,10 @@ _COMMAND = (
     )
     .limit(1)
 )
-_DELIVERY = select(deliveries.c.state, deliveries.c.outcome).where(deliveries.c.delivery_id == bindparam("did"))
-_TRACES = (
+_DELIVERY = Prepared(
+    select(deliveries.c.state, deliveries.c.outcome).where(deliveries.c.delivery_id == bindparam("did"))
+)
+_TRACES = Prepared(
     select(events.c.source, events.c.event_id, events.c.sealed)
     .where(
         events.c.order_id == bindparam("key"),
@@ -95,7 +99,7 @@ _TRACES = (
     )
     .order_by(events.c.event_no)
 )
-_REPLACE_CONTENT = (
+_REPLACE_CONTENT = Prepared(
     update(orders)
     .where(orders.c.order_id == bindparam("key"))
     .values(sealed=bindparam("blob"), updated_at=bindparam("now"))
@@ -112,18 +116,18 @@ class Orders:
     @staticmethod
     def remember_nonce(connection: Connection, portal: str, nonce: str, *, now: datetime) -> bool:
         """Store a nonce together with the effect of its request; False when it was seen before."""
-        return connection.execute(_NONCE, {"portal": portal, "nonce": nonce, "seen_at": now}).first() is not None
+        return _NONCE.on(connection, {"portal": portal, "nonce": nonce, "seen_at": now}).first() is not None
 
     @staticmethod
     def forget_nonces(connection: Connection, *, now: datetime) -> None:
         """Drop nonces whose timestamps would be refused anyway."""
-        connection.execute(_FORGET_NONCES, {"before": now - NONCE_LIFE})
+        _FORGET_NONCES.on(connection, {"before": now - NONCE_LIFE})
 
     def place(self, connection: Connection, new: NewOrder) -> Placed | Denied:
         """Store an order and owe it to its backend; the same again gets the same answer, other content a conflict."""
         order = new.order
-        inserted = connection.execute(
-            _INSERT_ORDER,
+        inserted = _INSERT_ORDER.on(
+            connection,
             {
                 "order_id": order.order_id,
                 "portal": order.portal,
@@ -139,9 +143,9 @@ class Orders:
         ).first()
         if inserted is None:
             return self._again(connection, new)
-        connection.execute(_INSERT_LOOKUPS, [{"token": token, "order_id": order.order_id} for token in new.tokens])
-        connection.execute(
-            _INSERT_PLACEMENT,
+        _INSERT_LOOKUPS.on(connection, [{"token": token, "order_id": order.order_id} for token in new.tokens])
+        _INSERT_PLACEMENT.on(
+            connection,
             {
                 "delivery_id": new.delivery_id,
                 "order_id": order.order_id,
@@ -158,7 +162,7 @@ class Orders:
 
     @staticmethod
     def _again(connection: Connection, new: NewOrder) -> Placed | Denied:
-        known = connection.execute(_BY_REF, {"portal_name": new.order.portal, "ref": new.order.portal_ref}).one()
+        known = _BY_REF.on(connection, {"portal_name": new.order.portal, "ref": new.order.portal_ref}).one()
         if known.fingerprint != new.fingerprint:
             return Denied(Problem.CONFLICT, "this order number was taken before with other content")
         return Placed(new.order.portal_ref, known.order_id, is_repeat=True)
@@ -178,7 +182,7 @@ class Orders:
         if known.status not in CANCELLABLE:
             return _too_late()
         lane = Lane(known.order_id, known.backend)
-        if withdraw(connection, lane, deliveries.c.kind == DeliveryKind.PLACE, now=now):
+        if withdraw_placement(connection, lane, now=now):
             self._recorder.cancelled(connection, known.order_id, cause=Cause.PORTAL, now=now)
             return Cancelled(command.portal_ref, known.order_id)
         return self._owe_command(connection, lane, DeliveryKind.CANCEL, command, command.reason or "", now=now)
@@ -208,9 +212,9 @@ class Orders:
         """Let the amended recipient be the order's; the fingerprint stays that of the first content."""
         sealed = connection.execute(select(orders.c.sealed).where(orders.c.order_id == order_id)).scalar_one()
         order = open_order(self._sealer, order_id, sealed).model_copy(update={"recipient": command.recipient})
-        connection.execute(_REPLACE_CONTENT, {"key": order_id, "blob": seal_order(self._sealer, order), "now": now})
-        connection.execute(
-            _INSERT_LOOKUPS,
+        _REPLACE_CONTENT.on(connection, {"key": order_id, "blob": seal_order(self._sealer, order), "now": now})
+        _INSERT_LOOKUPS.on(
+            connection,
             [{"token": token, "order_id": order_id} for token in person_tokens(self._sealer, order)],
         )
 
@@ -222,7 +226,7 @@ class Orders:
     def found(self, connection: Connection, known: Row[Any]) -> Found:
         """Put together what a query answers."""
         numbers: dict[Leg, str | None] = {1: known.waybill_no, 2: known.return_waybill_no}
-        traces = connection.execute(_TRACES, {"key": known.order_id}).all()
+        traces = _TRACES.on(connection, {"key": known.order_id}).all()
         return Found(
             order=open_order(self._sealer, known.order_id, known.sealed),
             status=Status(known.status),
@@ -236,19 +240,19 @@ class Orders:
     @staticmethod
     def command_result(connection: Connection, pending: Pending) -> Cancelled | Amended | Denied | Pending:
         """Tell what became of a command that was owed to the backend."""
-        row = connection.execute(_DELIVERY, {"did": pending.delivery_id}).one()
+        row = _DELIVERY.on(connection, {"did": pending.delivery_id}).one()
         return _result(pending, row.state, row.outcome)
 
     @staticmethod
     def _find(connection: Connection, portal: str, portal_ref: str) -> Row[Any] | None:
-        return connection.execute(_BY_REF, {"portal_name": portal, "ref": portal_ref}).one_or_none()
+        return _BY_REF.on(connection, {"portal_name": portal, "ref": portal_ref}).one_or_none()
 
     @staticmethod
     def _earlier(
         connection: Connection, order_id: str, kind: DeliveryKind, command: Cancel | Amend
     ) -> Cancelled | Amended | Denied | Pending | None:
-        row = connection.execute(
-            _COMMAND, {"key": order_id, "command_kind": kind, "command": command.command_id}
+        row = _COMMAND.on(
+            connection, {"key": order_id, "command_kind": kind, "command": command.command_id}
         ).one_or_none()
         if row is None:
             return None

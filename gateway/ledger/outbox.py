@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind, Document, Owed
-from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw
+from govpost.gateway.ledger._sql import Prepared
+from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw_all
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.orders import Orders
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_state, orders
-from govpost.schemas import Amend, Cause, Order, Outcome, OutcomeKind, Party, Status, Update
+from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import LedgerError, MappingError
 
 __all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Settlement"]
@@ -89,7 +90,7 @@ class Settlement:
     text: str = field(default="", repr=False)
 
 
-_HEADS = (
+_HEADS = Prepared(
     select(
         deliveries,
         orders.c.sealed.label("sealed_order"),
@@ -105,10 +106,10 @@ _HEADS = (
     .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
     .limit(bindparam("most"))
 )
-_NEXT_DUE = select(func.min(deliveries.c.due_at)).where(
-    deliveries.c.destination == bindparam("name"), is_state(State.DUE)
+_NEXT_DUE = Prepared(
+    select(func.min(deliveries.c.due_at)).where(deliveries.c.destination == bindparam("name"), is_state(State.DUE))
 )
-_LEASE = (
+_LEASE = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.DUE))
     .values(
@@ -123,7 +124,7 @@ _LEASE = (
         sealed_body=bindparam("body"),
     )
 )
-_SETTLED_BEFORE = (
+_SETTLED_BEFORE = Prepared(
     select(
         deliveries.c.told_status,
         deliveries.c.leg,
@@ -141,10 +142,12 @@ _SETTLED_BEFORE = (
     )
     .order_by(deliveries.c.rank, deliveries.c.delivery_no)
 )
-_HOLDER = select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
-    deliveries.c.delivery_id == bindparam("did")
+_HOLDER = Prepared(
+    select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
+        deliveries.c.delivery_id == bindparam("did")
+    )
 )
-_END = (
+_END = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"))
     .values(
@@ -159,7 +162,7 @@ _END = (
         ended_at=bindparam("end"),
     )
 )
-_ATTEMPT = insert(attempts)
+_ATTEMPT = Prepared(insert(attempts))
 _ORPHANS = select(
     deliveries.c.delivery_id,
     deliveries.c.order_id,
@@ -167,7 +170,7 @@ _ORPHANS = select(
     deliveries.c.worker_id,
     deliveries.c.leased_at,
 ).where(is_state(State.LEASED))
-_RECLAIM = (
+_RECLAIM = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.LEASED))
     .values(state=State.QUEUED, worker_id=None, is_uncertain=True, outcome="unknown", code="worker_died")
@@ -191,11 +194,11 @@ class Outbox:
         allowed = allowance(connection, destination, most, now=now)
         if allowed.most == 0:
             return Claims(next_due_at=allowed.again_at)
-        heads = connection.execute(_HEADS, {"name": destination, "now": now, "most": allowed.most}).all()
+        heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
         claims = tuple(self._claim_one(connection, head, render, now=now) for head in heads)
         if claims:
-            connection.execute(_LEASE, [self._lease(claim, worker_id, now=now) for claim in claims])
-        return Claims(claims, connection.execute(_NEXT_DUE, {"name": destination}).scalar())
+            _LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
+        return Claims(claims, _NEXT_DUE.on(connection, {"name": destination}).scalar())
 
     def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim:
         owed = self._owed(connection, head)
@@ -260,7 +263,7 @@ class Outbox:
 
     def _settled_before(self, connection: Connection, head: Row[Any]) -> tuple[Update, ...]:
         numbers = (head.waybill_no, head.return_waybill_no)
-        rows = connection.execute(_SETTLED_BEFORE, {"key": head.order_id, "name": head.destination}).all()
+        rows = _SETTLED_BEFORE.on(connection, {"key": head.order_id, "name": head.destination}).all()
         updates = (self._update(row, head.order_id, numbers) for row in rows)
         return tuple(update for update in updates if update is not None)
 
@@ -291,7 +294,7 @@ class Outbox:
             )
         else:
             answered(connection, claim.destination)
-        holder = connection.execute(_HOLDER, {"did": delivery_id}).one()
+        holder = _HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
         is_taken = settlement.outcome.kind is OutcomeKind.TAKEN
         if is_taken:
@@ -302,8 +305,8 @@ class Outbox:
         return True
 
     def _note_attempt(self, connection: Connection, settlement: Settlement, worker_id: str, *, now: datetime) -> None:
-        connection.execute(
-            _ATTEMPT,
+        _ATTEMPT.on(
+            connection,
             {
                 "delivery_id": settlement.claim.owed.delivery_id,
                 "worker_id": worker_id,
@@ -333,8 +336,8 @@ class Outbox:
         delivery_id = claim.owed.delivery_id
         lane = Lane(claim.owed.order.order_id, claim.destination)
         to = {Next.SETTLE: State.SETTLED, Next.RETRY: State.QUEUED, Next.BURY: State.DEAD}[settlement.next]
-        connection.execute(
-            _END,
+        _END.on(
+            connection,
             {
                 "did": delivery_id,
                 "to": to,
@@ -381,10 +384,10 @@ class Outbox:
         """Take work from dead workers: it may have been sent, so it is uncertain, and asked after no sooner than a time-out."""
         orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
         for orphan in orphans:
-            connection.execute(_RECLAIM, {"did": orphan.delivery_id})
+            _RECLAIM.on(connection, {"did": orphan.delivery_id})
             promote(connection, Lane(orphan.order_id, orphan.destination), now=now + timedelta(seconds=probe_after_s))
-            connection.execute(
-                _ATTEMPT,
+            _ATTEMPT.on(
+                connection,
                 {
                     "delivery_id": orphan.delivery_id,
                     "worker_id": orphan.worker_id,
@@ -428,7 +431,7 @@ class Outbox:
         if cancel:
             self._recorder.cancelled(connection, row.order_id, cause=Cause.POST, now=now)
             self._settle_cancels(connection, lane, now=now)
-            withdraw(connection, lane, now=now)
+            withdraw_all(connection, lane, now=now)
         unpark(connection, lane, now=now)
 
     @staticmethod

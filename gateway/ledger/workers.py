@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.tables import workers
 
 __all__ = ["InstanceLock", "bury_dead", "register", "renew", "retire"]
@@ -36,9 +37,11 @@ class InstanceLock:
         os.close(self._descriptor)
 
 
-_DEAD = select(workers.c.worker_id).where(
-    workers.c.worker_id != bindparam("me"),
-    or_(workers.c.renewed_at < bindparam("before"), workers.c.holds_lock & bindparam("we_hold_lock")),
+_DEAD = Prepared(
+    select(workers.c.worker_id).where(
+        workers.c.worker_id != bindparam("me"),
+        or_(workers.c.renewed_at < bindparam("before"), workers.c.holds_lock & bindparam("we_hold_lock")),
+    )
 )
 
 
@@ -58,9 +61,7 @@ def bury_dead(
 ) -> frozenset[str]:
     """Remove the rows of workers that are dead, and name them: their leases are to be reclaimed in the same unit."""
     before = now - timedelta(seconds=dead_after_s)
-    dead = frozenset(
-        connection.execute(_DEAD, {"me": worker_id, "before": before, "we_hold_lock": holds_lock}).scalars()
-    )
+    dead = frozenset(_DEAD.on(connection, {"me": worker_id, "before": before, "we_hold_lock": holds_lock}).scalars())
     if dead:
         connection.execute(delete(workers).where(workers.c.worker_id.in_(dead)))
     return dead

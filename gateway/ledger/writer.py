@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from govpost.schemas.errors import LedgerUnavailableError
 
@@ -41,6 +41,10 @@ class Writer:
         on_commit: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
         self._engine = engine
+        driver: Any = engine.dialect.loaded_dbapi
+        #: What the driver raises where the store fails; statements are run on it directly (`_sql`).
+        self._failures: type[Exception] = driver.Error
+        self._integrity: type[Exception] = driver.IntegrityError
         self._group_size = group_size
         self._group_wait_s = group_wait_s
         self._on_commit = on_commit
@@ -99,8 +103,9 @@ class Writer:
         try:
             with self._engine.connect() as connection, connection.begin():
                 results = [self._attempt(connection, waiting.unit) for waiting in group]
-        except DBAPIError as error:
-            unavailable = LedgerUnavailableError(f"the ledger cannot be written now ({error.orig}); try again")
+        except (DBAPIError, self._failures) as error:
+            cause = getattr(error, "orig", error)
+            unavailable = LedgerUnavailableError(f"the ledger cannot be written now ({cause}); try again")
             for waiting in group:
                 waiting.future.set_exception(unavailable)
             return
@@ -111,13 +116,12 @@ class Writer:
             else:
                 waiting.future.set_exception(failure)
 
-    @staticmethod
-    def _attempt(connection: Connection, unit: Unit[Any]) -> tuple[Any, Exception | None]:
+    def _attempt(self, connection: Connection, unit: Unit[Any]) -> tuple[Any, Exception | None]:
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
             result = unit(connection)
         except Exception as error:  # noqa: BLE001 - whatever a unit raises is its waiter's; the group goes on
-            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+            if isinstance(error, self._failures) and not isinstance(error, self._integrity):
                 # The store itself failed (disk full, I/O): the whole group is in doubt, so nothing of it is kept.
                 raise
             connection.exec_driver_sql("ROLLBACK TO unit")

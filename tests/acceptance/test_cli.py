@@ -106,14 +106,6 @@ class Shop:
         return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@dataclass(frozen=True)
-class Stock:
-    """What the ledger of a shop holds."""
-
-    order_id: str
-    delivery_id: str
-
-
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     """Give a folder with settings and no ledger."""
@@ -136,16 +128,29 @@ def ledger_of(shop: Shop) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def stock(shop: Shop) -> Stock:
-    """Put one order into the ledger: its placement dead with a text of the far side, then an event of its waybill."""
+def order_id(shop: Shop) -> str:
+    """Put one order into the ledger that was collected under a waybill; returns its id."""
     with ledger_of(shop) as ledger:
-        content = OrderContent.model_validate(ORDER)
-        placed = ledger.execute("yukuaiban", Place(content, {"orderNo": "YKB-1"}), backend="post").result()
-        assert isinstance(placed, Placed)
-        delivery_id = bury_placement(ledger)
+        order_id = place(ledger)
         event = Event(event_id="e-1", status=Status.COLLECTED, occurred_at=NOW, waybill_no=WAYBILL, note="李雷不在家")
-        ledger.record(placed.order_id, event).result()
-    return Stock(placed.order_id, delivery_id)
+        ledger.record(order_id, event).result()
+    return order_id
+
+
+@pytest.fixture
+def dead_id(shop: Shop) -> str:
+    """Put one order into the ledger whose placement the backend refused; returns the dead delivery's id."""
+    with ledger_of(shop) as ledger:
+        place(ledger)
+        return bury_placement(ledger)
+
+
+def place(ledger: Ledger) -> str:
+    """Have the portal place its order."""
+    command = Place(OrderContent.model_validate(ORDER), {"orderNo": "YKB-1"})
+    placed = ledger.execute("yukuaiban", command, backend="post").result()
+    assert isinstance(placed, Placed)
+    return placed.order_id
 
 
 def bury_placement(ledger: Ledger) -> str:
@@ -299,7 +304,7 @@ def test_keys_are_made_once_and_rotated(shop: Shop) -> None:
     assert (shop.folder / "govpost.key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.usefixtures("stock")
+@pytest.mark.usefixtures("order_id")
 def test_no_new_keys_for_a_ledger_that_has_lost_its_own(shop: Shop) -> None:
     """A new key could not open what the lost one sealed: the backup is asked for."""
     (shop.folder / "govpost.key").unlink()
@@ -323,7 +328,7 @@ def test_looking_does_not_make_a_ledger(shop: Shop) -> None:
     assert sorted(path.name for path in shop.folder.iterdir()) == ["govpost.toml"]
 
 
-def test_lists_orders(shop: Shop, stock: Stock) -> None:
+def test_lists_orders(shop: Shop, order_id: str) -> None:
     """A line an order under its titles, aligned, nothing personal."""
     ended = shop.run("orders", "list")
 
@@ -331,19 +336,19 @@ def test_lists_orders(shop: Shop, stock: Stock) -> None:
     assert (ended.code, titles.split()[0], line.split()[:4]) == (
         Exit.DONE,
         "ORDER",
-        [stock.order_id, "yukuaiban", "YKB-1", "collected"],
+        [order_id, "yukuaiban", "YKB-1", "collected"],
     )
     assert titles.index("PORTAL_REF") == line.index("YKB-1")
     assert_nothing_personal(ended.out, ended.err)
 
 
-def test_lists_orders_as_json(shop: Shop, stock: Stock) -> None:
+def test_lists_orders_as_json(shop: Shop, order_id: str) -> None:
     """One document; times as UTC; the cursor beside the rows."""
     document = shop.run("orders", "list", "--portal", "yukuaiban", "--status", "collected", "--json").document()
 
     (row,) = document["orders"]
     assert (row["order_id"], row["waybill_nos"], row["accepted_at"]) == (
-        stock.order_id,
+        order_id,
         {"1": WAYBILL},
         "2026-01-02T03:04:05Z",
     )
@@ -362,7 +367,7 @@ def test_lists_orders_as_json(shop: Shop, stock: Stock) -> None:
         (("--since", "2026-01-01"), "", 1),
     ],
 )
-@pytest.mark.usefixtures("stock")
+@pytest.mark.usefixtures("order_id")
 def test_filters_orders(shop: Shop, words: tuple[str, ...], stdin: str, found: int) -> None:
     """By what is in the clear, or by a person, whose number may come from stdin."""
     ended = shop.run("orders", "list", *words, "--json", stdin=stdin)
@@ -372,17 +377,17 @@ def test_filters_orders(shop: Shop, words: tuple[str, ...], stdin: str, found: i
 
 
 @pytest.mark.parametrize("reference", ["{order_id}", "yukuaiban/YKB-1", WAYBILL])
-def test_finds_an_order_by_any_of_its_numbers(shop: Shop, stock: Stock, reference: str) -> None:
+def test_finds_an_order_by_any_of_its_numbers(shop: Shop, order_id: str, reference: str) -> None:
     """Ours, the portal's, or the waybill's."""
-    ended = shop.run("orders", "show", reference.format(order_id=stock.order_id), "--json")
+    ended = shop.run("orders", "show", reference.format(order_id=order_id), "--json")
 
-    assert ended.document()["row"]["order_id"] == stock.order_id
+    assert ended.document()["row"]["order_id"] == order_id
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_shows_an_order_masked(shop: Shop, stock: Stock, words: tuple[str, ...]) -> None:
+def test_shows_an_order_masked(shop: Shop, order_id: str, words: tuple[str, ...]) -> None:
     """Persons are masked, free text is hidden, the rest is there."""
-    ended = shop.run("orders", "show", stock.order_id, *words)
+    ended = shop.run("orders", "show", order_id, *words)
 
     assert ended.code == Exit.DONE
     assert_nothing_personal(ended.out, ended.err)
@@ -391,16 +396,16 @@ def test_shows_an_order_masked(shop: Shop, stock: Stock, words: tuple[str, ...])
     assert "营业执照" in ended.out
 
 
-def test_shows_an_order_in_full_when_told_to(shop: Shop, stock: Stock) -> None:
+def test_shows_an_order_in_full_when_told_to(shop: Shop, order_id: str) -> None:
     """`--unmasked` is the one way to see it all."""
-    ended = shop.run("orders", "show", stock.order_id, "--unmasked", "--json")
+    ended = shop.run("orders", "show", order_id, "--unmasked", "--json")
 
     recipient = ended.document()["order"]["recipient"]
     assert (recipient["name"], recipient["phone"]) == ("李雷", PHONE)
 
 
 @pytest.mark.parametrize("words", [("orders", "show"), ("explain",)])
-@pytest.mark.usefixtures("stock")
+@pytest.mark.usefixtures("order_id")
 def test_an_unknown_order_is_not_found(shop: Shop, words: tuple[str, ...]) -> None:
     """Exit code 5 and where to look."""
     ended = shop.run(*words, "01J00000000000000000000000")
@@ -409,50 +414,50 @@ def test_an_unknown_order_is_not_found(shop: Shop, words: tuple[str, ...]) -> No
     assert "govpost orders list" in ended.err
 
 
-def test_explains_an_order(shop: Shop, stock: Stock) -> None:
+def test_explains_an_order(shop: Shop, order_id: str) -> None:
     """In plain words for people, as a document for programs, without anything personal."""
     told, document = shop.run("explain", "yukuaiban/YKB-1"), shop.run("explain", WAYBILL, "--json")
 
     assert (told.code, document.code) == (Exit.DONE, Exit.DONE)
-    assert "dead" in told.out
-    assert document.document()["order_id"] == stock.order_id
+    assert "collected" in told.out
+    assert document.document()["order_id"] == order_id
     assert_nothing_personal(told.out, told.err, document.out, document.err)
 
 
 # Deliveries.
 
 
-def test_lists_dead_deliveries(shop: Shop, stock: Stock) -> None:
+def test_lists_dead_deliveries(shop: Shop, dead_id: str) -> None:
     """Why each is dead; the far side's own words only when asked for."""
     ended = shop.run("dead", "list")
     hidden, shown = (shop.run("dead", "list", "--json", *words).document() for words in ((), ("--unmasked",)))
 
-    assert stock.delivery_id in ended.out
+    assert dead_id in ended.out
     assert "BAD_PHONE" in ended.out
     assert_nothing_personal(ended.out)
     assert [letter["text"] for letter in (*hidden["dead"], *shown["dead"])] == ["***", FAR_TEXT]
 
 
-def test_a_dead_delivery_can_be_replayed_once(shop: Shop, stock: Stock) -> None:
+def test_a_dead_delivery_can_be_replayed_once(shop: Shop, dead_id: str) -> None:
     """Afterwards it is alive, and a second replay is refused with exit code 1."""
-    first, second = (shop.run("dead", "replay", stock.delivery_id) for _ in range(2))
+    first, second = (shop.run("dead", "replay", dead_id) for _ in range(2))
 
     assert (first.code, second.code) == (Exit.DONE, Exit.NOT_DONE)
     assert len(second.err.splitlines()) == 1
     assert shop.run("dead", "list", "--json").document()["dead"] == []
 
 
-def test_a_dead_delivery_can_be_dropped(shop: Shop, stock: Stock) -> None:
+def test_a_dead_delivery_can_be_dropped(shop: Shop, dead_id: str) -> None:
     """With a reason, it is gone from the list for good."""
-    ended = shop.run("dead", "drop", stock.delivery_id, "--reason", "sent by hand", "--json")
+    ended = shop.run("dead", "drop", dead_id, "--reason", "sent by hand", "--json")
 
-    assert (ended.code, ended.document()) == (Exit.DONE, {"delivery_id": stock.delivery_id, "state": "dropped"})
+    assert (ended.code, ended.document()) == (Exit.DONE, {"delivery_id": dead_id, "state": "dropped"})
     assert shop.run("dead", "list").out == "nothing is dead\n"
 
 
-def test_lanes_pause_and_resume(shop: Shop, stock: Stock) -> None:
+def test_lanes_pause_and_resume(shop: Shop, order_id: str) -> None:
     """A paused lane is listed with its reason until it is resumed."""
-    lane = (stock.order_id, "yukuaiban")
+    lane = (order_id, "yukuaiban")
 
     assert shop.run("lanes", "pause", *lane, "--reason", "portal asked").code == Exit.DONE
     rows = shop.run("lanes", "list", "--json").document()["lanes"]
@@ -461,7 +466,7 @@ def test_lanes_pause_and_resume(shop: Shop, stock: Stock) -> None:
     assert shop.run("lanes", "resume", *lane).code == Exit.NOT_DONE
 
 
-@pytest.mark.usefixtures("stock")
+@pytest.mark.usefixtures("order_id")
 def test_destinations_pause_and_resume(shop: Shop) -> None:
     """A destination is listed with its state; names are those of the settings."""
     states = []
@@ -473,7 +478,7 @@ def test_destinations_pause_and_resume(shop: Shop) -> None:
     assert states == ["paused", "open"]
 
 
-@pytest.mark.usefixtures("stock")
+@pytest.mark.usefixtures("order_id")
 def test_an_unknown_destination_is_not_found(shop: Shop) -> None:
     """Exit code 5 with the nearest name."""
     ended = shop.run("destinations", "pause", "pots", "--reason", "x")

@@ -169,7 +169,7 @@ def test_kubernetes_variables_are_not_settings(write: Write, monkeypatch: pytest
         ("[portals]\nyukuaiban = 5", "[portals.yukuaiban]: must be a section"),
         ("[portals.Yu-Kuai]", "[portals.Yu-Kuai]: holds a character"),
         ("[portals.a]\nadapter = 5", "[portals.a] adapter: "),
-        ('[portals.a]\nbackend = "pots"\n[backends.post]', "[portals.a] backend: there is no [backends.pots]; did you mean 'post'?"),
+        ('[portals.a]\nbackend = "pots"\n[backends.post]', "there is no [backends.pots]; did you mean 'post'?"),
         ('[portals.a]\nbackend = "b"', "[portals.a] backend: there is no [backends.b]; there are none"),
         ("[portals.a]\n[backends.a]", "[portals.a] and [backends.a] share a name"),
         ("[ledger", "is not TOML: "),

@@ -56,7 +56,9 @@ def test_only_objects_are_documents(body):
         parse_json_object(body)
 
 
-@pytest.mark.parametrize("body", ['{"name":"周怡芳"', '{"name":"周怡芳\\u0000"}', '{"周怡芳":1,"周怡芳":2}', '"周怡芳"'])
+@pytest.mark.parametrize(
+    "body", ['{"name":"周怡芳"', '{"name":"周怡芳\\u0000"}', '{"周怡芳":1,"周怡芳":2}', '"周怡芳"']
+)
 def test_a_refusal_does_not_quote(body):
     """Neither the message nor what the error carries holds a text of the document."""
     with pytest.raises(UnreadableError) as caught:
