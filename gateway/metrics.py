@@ -32,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._ledger: _LedgerFigures | None = None
         self._accepted = self._counter("orders_accepted", "Orders made durable.", "portal")
         self._repeated = self._counter("orders_repeated", "Orders that came again with the same content.", "portal")
         self._denied = self._counter("requests_denied", "Requests of portals that were not done.", "portal", "problem")
@@ -88,11 +89,14 @@ class Metrics:
         self._request_s.labels(door).observe(seconds)
 
     def watch(self, stats: Callable[[], LedgerStats], *, now_s: Callable[[], float] = time.time) -> None:
-        """Ask `stats` how much waits, each time the figures are read; once per ledger.
+        """Ask `stats` how much waits, each time the figures are read, in place of whatever was asked before.
 
         A ledger that cannot be read takes only its own figures away: `govpost_ledger_readable` is 0 then.
         """
-        self._registry.register(_LedgerFigures(stats, now_s))
+        if self._ledger is not None:
+            self._registry.unregister(self._ledger)
+        self._ledger = _LedgerFigures(stats, now_s)
+        self._registry.register(self._ledger)
 
     def render(self) -> bytes:
         """Write all figures in Prometheus' text format; reads the ledger, so not on the event loop."""

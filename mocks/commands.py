@@ -62,7 +62,9 @@ def _command(key: str) -> Callable[..., None]:
             typer.echo(json.dumps({"key": key, "url": server.url}) if as_json else server.url)
             stop.wait()
 
-    run.__doc__ = f"Run the stand-in of {key}. It is controlled under /__mock__/ (state, orders, rejected, faults, reset)."
+    run.__doc__ = (
+        f"Run the stand-in of {key}. It is controlled under /__mock__/ (state, orders, rejected, faults, reset)."
+    )
     return run
 
 

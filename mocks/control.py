@@ -86,7 +86,8 @@ def _act(mock: Mock, request: WireRequest) -> Any:
     name = request.path.removeprefix(_ACTION)
     action = mock.actions().get(name)
     if action is None:
-        raise UnfitError("path", f"names no action of this mock ({', '.join(mock.actions()) or 'it has none'})", code="404")
+        known = ", ".join(mock.actions()) or "it has none"
+        raise UnfitError("path", f"names no action of this mock ({known})", code="404")
     arguments = load_json_object(request.body or b"{}")
     try:
         outcome = action(**arguments)

@@ -56,7 +56,14 @@ WITHOUT_EFFECT = frozenset({FaultKind.HANG, FaultKind.REFUSE, FaultKind.ERROR, F
 
 _SECONDS = {FaultKind.LATENCY: 0.05, FaultKind.REFUSE: 0.2, FaultKind.BUSY: 1.0}
 _STATUSES = (500, 502, 503, 504)
-_GARBAGE = (b"", b'{"result_code":', b"\xff\xfe\x00\x80 \x01", b"[[[[", b'"200"', b"<html><body>Bad Gateway</body></html>")
+_GARBAGE = (
+    b"",
+    b'{"result_code":',
+    b"\xff\xfe\x00\x80 \x01",
+    b"[[[[",
+    b'"200"',
+    b"<html><body>Bad Gateway</body></html>",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,9 @@ class FaultPlan:
         """
         wanted = {FaultKind(kind): rate for kind, rate in rates.items() if rate}
         waits = {FaultKind(kind): value for kind, value in (seconds or {}).items()}
-        split = [{kind: wanted[kind] for kind in FaultKind if kind in wanted and kind in kinds} for kinds in _DIRECTIONS]
+        split = [
+            {kind: wanted[kind] for kind in FaultKind if kind in wanted and kind in kinds} for kinds in _DIRECTIONS
+        ]
         if any(rate < 0 for rate in wanted.values()) or any(sum(part.values()) > 1 for part in split):
             raise ValueError("fault rates are probabilities, and those of one direction add up to 1 at most")
         with self._lock:

@@ -325,9 +325,7 @@ class PostalMock(Mock):
         self._answered[event["id"]] = _Answered(content, status, members)
         return status, members
 
-    def _answer_again(
-        self, event_id: str, before: _Answered, content: bytes, *, where: str
-    ) -> tuple[int, JsonObject]:
+    def _answer_again(self, event_id: str, before: _Answered, content: bytes, *, where: str) -> tuple[int, JsonObject]:
         if before.content != content:
             raise UnfitError(f"{where}.id", "was used before with other content", code="422")
         self.repeats[event_id] += 1

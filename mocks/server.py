@@ -58,7 +58,9 @@ class MockServer(Generic[M]):
         return f"http://{host}:{self.port}"
 
     def start(self) -> Self:
-        """Listen; OSError where the port cannot be had."""
+        """Listen, if it does not already; OSError where the port cannot be had."""
+        if self._loop is not None:
+            return self
         # Bound but never listening: keeps the port ours while the door is shut.
         self._guard = _bind(self.host, self.port)
         self.port = self._guard.getsockname()[1]

@@ -92,9 +92,7 @@ _TRACE_MEMBERS = (
 )
 
 _SUCCESS = ("00", "000000000000", "success")
-_REFUSAL_CODES = frozenset(
-    f"YKB{code}" for code in (400001, 401001, 401002, 401003, 404001, 409001, 409002, 500000)
-)
+_REFUSAL_CODES = frozenset(f"YKB{code}" for code in (400001, 401001, 401002, 401003, 404001, 409001, 409002, 500000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,9 @@ class YukuaibanMock(Mock):
     def _respond(self, request: WireRequest) -> WireReply:
         _, found, call = request.path.rpartition(_CALLS_PATH)
         if not found or call not in self._calls:
-            raise UnfitError("path", f"ends in none of {', '.join(_CALLS_PATH + name for name in self._calls)}", code="")
+            raise UnfitError(
+                "path", f"ends in none of {', '.join(_CALLS_PATH + name for name in self._calls)}", code=""
+            )
         if request.method != "POST":
             raise UnfitError("method", "is not POST", code="")
         self._check_signature(request)
@@ -304,7 +304,9 @@ class YukuaibanMock(Mock):
             raise UnfitError("body.logistic_code", f"is another than leg {leg} has")
         order.waybills[leg] = number
         order.states.setdefault(leg, _NUMBERED)
-        self._record(Push("pushlogisticode", document["requestId"], order.order_no, leg, number, _NUMBERED, document), body)
+        self._record(
+            Push("pushlogisticode", document["requestId"], order.order_no, leg, number, _NUMBERED, document), body
+        )
         return _TAKEN
 
     def _take_trace(self, document: JsonObject, body: bytes) -> JsonObject:
@@ -401,11 +403,11 @@ class YukuaibanMock(Mock):
         is_refusal = outcome[0] == "99" and outcome[1] in _REFUSAL_CODES and outcome[2] == "fail"
         if outcome != _SUCCESS and not is_refusal:
             raise UnfitError("answer", "says neither success nor a refusal of the contract")
-        return Answer(outcome[1], load_json_object(envelope["C-Response-Body"].encode(), where="answer.C-Response-Body"))
+        return Answer(
+            outcome[1], load_json_object(envelope["C-Response-Body"].encode(), where="answer.C-Response-Body")
+        )
 
-    def send(
-        self, request: WireRequest, *, session: requests.Session | None = None, timeout_s: float = 30.0
-    ) -> Answer:
+    def send(self, request: WireRequest, *, session: requests.Session | None = None, timeout_s: float = 30.0) -> Answer:
         """Carry a built request to `gateway_url` and open the answer. Raises what requests raises."""
         call = session.request if session is not None else requests.request
         reply = call(

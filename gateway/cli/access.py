@@ -19,7 +19,7 @@ def opened(config: Path | None) -> Iterator[Gateway]:
     settings = load_settings(config)
     file = settings.ledger.file
     if file is not None and not file.exists():
-        raise LedgerUnavailableError(f"there is no ledger at {file} yet (`govpost serve` makes it)")
+        raise LedgerUnavailableError(f"there is no ledger at {file} yet: `govpost serve` makes it")
     with Gateway(settings) as gateway:
         yield gateway
 

@@ -24,7 +24,7 @@ class NotFoundError(GovpostError):
 #: The first that fits holds: how to exit, and what to do where the message does not say so itself.
 _ENDINGS: Mapping[type[Exception], tuple[Exit, str]] = {
     ConfigurationError: (Exit.CONFIGURATION, ""),
-    LedgerUnavailableError: (Exit.UNAVAILABLE, "; nothing was changed: see that the disk has room, then try again"),
+    LedgerUnavailableError: (Exit.UNAVAILABLE, "; nothing was changed"),
     UnknownOrderError: (Exit.NOT_FOUND, "; look for it with `govpost orders list`"),
     NotFoundError: (Exit.NOT_FOUND, ""),
     GovpostError: (Exit.NOT_DONE, ""),

@@ -6,7 +6,6 @@ only after the token fits, and strictly: what two JSON readers might read differ
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -28,7 +27,6 @@ from govpost.schemas._model import Model
 from govpost.schemas.documents import parse_json, parse_json_object
 from govpost.schemas.errors import LedgerUnavailableError, MappingError, UnknownOrderError, UnreadableError
 from govpost.schemas.identifiers import OrderId
-from govpost.schemas.lifecycle import FUTURE_TOLERANCE
 
 if TYPE_CHECKING:
     from govpost.gateway.gateway import Gateway
@@ -60,8 +58,8 @@ class ListedEventAnswer(Model):
     detail: str | None = None
 
 
-def create_api(gateway: "Gateway", *, clock: Callable[[], datetime] | None = None) -> FastAPI:
-    """Make the API; `clock` only judges which events lie in the future."""
+def create_api(gateway: "Gateway") -> FastAPI:
+    """Make the API, without its page."""
     api = FastAPI(
         title="govpost",
         summary="Events in, orders out.",
@@ -73,14 +71,9 @@ def create_api(gateway: "Gateway", *, clock: Callable[[], datetime] | None = Non
         exception_handlers=_HANDLERS,
     )
     api.state.gateway = gateway
-    api.state.clock = clock or _now
     api.include_router(_router, prefix=API_PREFIX)
     api.openapi = lambda: build_openapi(api)  # type: ignore[method-assign]  # FastAPI's documented way
     return api
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 async def _authorize(
@@ -155,38 +148,29 @@ def _listed_answer(item: _Listed, recorded: Iterator[Recorded]) -> ListedEventAn
     return ListedEventAnswer(event_id=item.event_id, status=result.status, detail=result.detail)
 
 
-async def _parsed(request: Request, parse: Callable[[bytes, datetime], T]) -> T:
+async def _parsed(request: Request, parse: Callable[[bytes], T]) -> T:
     body = await request.body()
-    now: datetime = request.app.state.clock()
-    return parse(body, now) if len(body) < _LONG_BODY_BYTES else await run_in_threadpool(parse, body, now)
+    return parse(body) if len(body) < _LONG_BODY_BYTES else await run_in_threadpool(parse, body)
 
 
-def _parse_event(body: bytes, now: datetime) -> Event:
-    event = parse_event(parse_json_object(body))
-    _check_not_future(event, now)
-    return event
+def _parse_event(body: bytes) -> Event:
+    return parse_event(parse_json_object(body))
 
 
-def _parse_listed_events(body: bytes, now: datetime) -> list[_Listed]:
+def _parse_listed_events(body: bytes) -> list[_Listed]:
     document = parse_json(body)
     if not isinstance(document, list):
         raise MappingError("", "the body must be a list of events")
-    return [_parse_listed_event(item, now) for item in document]
+    return [_parse_listed_event(item) for item in document]
 
 
-def _parse_listed_event(item: Any, now: datetime) -> _Listed:
+def _parse_listed_event(item: Any) -> _Listed:
     event_id = item.get("event_id") if isinstance(item, dict) else None
     try:
         order_id, event = parse_listed_event(item)
-        _check_not_future(event, now)
     except MappingError as error:
         return _Listed(event_id if isinstance(event_id, str) else None, detail=str(error))
     return _Listed(event.event_id, order_id, event)
-
-
-def _check_not_future(event: Event, now: datetime) -> None:
-    if event.occurred_at > now + FUTURE_TOLERANCE:
-        raise MappingError("occurred_at", f"is more than {FUTURE_TOLERANCE.seconds // 60} minutes in the future")
 
 
 # Orders.
@@ -202,7 +186,7 @@ def _plus_for_blank(value: Any) -> Any:
 
 
 @_router.get("/orders")
-def find_orders(  # noqa: PLR0913 - one for each parameter of the contract
+def find_orders(
     request: Request,
     portal: Annotated[
         str | None, BeforeValidator(_blank_is_absent), Query(description="Section name of the portal")

@@ -11,8 +11,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.routing import Router
@@ -33,16 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["create_admin_app", "create_app"]
 
 
-def create_app(
-    gateway: "Gateway",
-    metrics: Metrics,
-    *,
-    section_body_bytes: Mapping[str, int] | None = None,
-    clock: Callable[[], datetime] | None = None,
-) -> ASGIApp:
-    """Make the public port's application; `section_body_bytes` are the portals whose bodies may be larger or smaller."""
+def create_app(gateway: "Gateway", metrics: Metrics, *, section_body_bytes: Mapping[str, int] | None = None) -> ASGIApp:
+    """Make the public port's application.
+
+    `section_body_bytes` holds the portals whose contract allows other sizes than `[ingress] max_body_bytes`.
+    """
     settings = gateway.settings.ingress
-    api = create_api(gateway, clock=clock)
+    api = create_api(gateway)
     routes = health_routes(gateway)
     if settings.admin_port is None:
         routes.append(metrics_route(metrics))

@@ -19,7 +19,7 @@ __all__ = ["PORTALS_PREFIX", "PortalDoor", "section_of"]
 
 PORTALS_PREFIX = "/portals/"
 
-#: Headers that may stand several times, being lists (RFC 9110, 5.3), and that proxies on the way repeat. They are joined.
+#: Headers that may stand several times, being lists (RFC 9110, 5.3): proxies on the way repeat them. They are joined.
 _LISTS = frozenset({
     b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"baggage", b"cache-control", b"connection",
     b"forwarded", b"pragma", b"te", b"tracestate", b"via", b"warning", b"x-forwarded-for", b"x-forwarded-host",

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.loops.auto import auto_loop_factory
 
 from govpost.gateway.ingress.app import create_admin_app, create_app
 from govpost.gateway.ingress.limits import RequestLimits, build_protocol
 from govpost.gateway.log import get_logger
+from govpost.gateway.metrics import Metrics
 from govpost.schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from govpost.gateway.gateway import Gateway
 
-__all__ = ["Bound", "run", "serve"]
+__all__ = ["Bound", "serve"]
 
 _log = get_logger()
 
@@ -44,23 +44,24 @@ class Bound:
     admin_port: int | None
 
 
-def run(gateway: "Gateway", *, ready: Callable[[Bound], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, on the fastest event loop there is."""
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(serve(gateway, ready=ready))
-
-
 async def serve(
-    gateway: "Gateway", *, ready: Callable[[Bound], None] | None = None, stop: asyncio.Event | None = None
+    gateway: "Gateway",
+    *,
+    metrics: Metrics | None = None,
+    ready: Callable[[Bound], None] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> None:
     """Listen and relay until SIGTERM, SIGINT or `stop`; `ready` is told where, once requests are answered.
 
+    `metrics` is what the gateway was given as its meter; without one, only requests and the ledger are measured.
     Stops in this order: no new connections, requests in hand finished, relay stopped; all within
     `[relay] stop_within_s`. Raises ConfigurationError when a port cannot be had, and whatever ended the relay.
     """
     stop = stop or asyncio.Event()
     relay_stop = asyncio.Event()
-    servers = _bind(gateway)
+    metrics = metrics or Metrics()
+    metrics.watch(gateway.ledger.stats)
+    servers = _bind(gateway, metrics)
     bound = _bound(gateway, servers)
     serving = [asyncio.create_task(server.serve([server.listener]), name="govpost-server") for server in servers]
     relaying = asyncio.create_task(gateway.arelay(relay_stop), name="govpost-relay")
@@ -109,12 +110,12 @@ class _Server(uvicorn.Server):
         self.is_up.set()
 
 
-def _bind(gateway: "Gateway") -> list[_Server]:
+def _bind(gateway: "Gateway", metrics: Metrics) -> list[_Server]:
     """Take the ports: the public one, and the admin's where it is set."""
     settings = gateway.settings.ingress
-    servers = [_build_server(gateway, create_app(gateway, gateway.metrics), port=settings.port, key="port")]
+    servers = [_build_server(gateway, create_app(gateway, metrics), port=settings.port, key="port")]
     if settings.admin_port is not None:
-        admin_app = create_admin_app(gateway, gateway.metrics)
+        admin_app = create_admin_app(gateway, metrics)
         try:
             servers.append(_build_server(gateway, admin_app, port=settings.admin_port, key="admin_port"))
         except ConfigurationError:

@@ -1,4 +1,4 @@
-"""What the API shows of an order: everything but the people in it, who are masked, and foreign free text, which is left out."""
+"""What the API shows of an order: people masked, foreign free text left out (remark, note, what we have no word for)."""
 
 from collections.abc import Iterable, Mapping
 

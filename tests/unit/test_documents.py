@@ -40,7 +40,7 @@ def test_good_json_is_read(body, value):
         (b'{"\\uDFFF":1}', "lone surrogate"),
         (b'["\\udc00\\ud800"]', "lone surrogate"),
         (b'{"a":"x\\u0000"}', "NUL"),
-        (b"[" + b"9" * 5000 + b"]", "too long"),
+        (b"[" + b"9" * 5000 + b"]", "too large"),
     ],
 )
 def test_what_i_json_forbids_is_refused(body, says):
