@@ -102,7 +102,8 @@ def _open_files(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _build_plan(faults: list[str], seed: int) -> FaultPlan:
-    rates, seconds = {}, {}
+    rates: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for fault in faults:
         kind, _, numbers = fault.partition("=")
         rate, _, wait = numbers.partition(":")

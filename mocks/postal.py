@@ -1,11 +1,11 @@
-"""The post's own order system: it takes orders over the webhook wire, gives them numbers, and plays what happens to them."""
+"""The post's own order system: takes orders over the webhook wire, numbers them, plays what happens to them."""
 
 import base64
 import hmac
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -96,7 +96,7 @@ _REVOKE = Step("", is_revoke=True)
 _ON_THE_WAY = (_COLLECTED, _IN_TRANSIT, _OUT)
 _WHOLE_WAY = (*_ON_THE_WAY, _DELIVERED)
 
-#: What can become of an item. The status it ends in is its last step's; "revoked" is a delivery taken back, then redone.
+#: What can become of an item; it ends in the status of the last step. "revoked": a delivery taken back, then redone.
 COURSES: dict[str, tuple[Step, ...]] = {
     "collected": (_COLLECTED,),
     "in_transit": (_COLLECTED, _IN_TRANSIT),
@@ -202,7 +202,9 @@ class PostalMock(Mock):
     def from_settings(cls, document: Mapping[str, Any], **options: Any) -> Self:
         """Build the backend that the first `webhook` section of a gateway's settings talks to, or the demo one."""
         backends = document.get("backends", {})
-        found = (section for name, section in backends.items() if section.get("adapter", name) == "webhook")
+        found: Iterator[dict[str, Any]] = (
+            section for name, section in backends.items() if section.get("adapter", name) == "webhook"
+        )
         secret = next(found, {}).get("secret", DEMO_SECRET)
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         known = {

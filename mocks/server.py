@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -19,9 +19,11 @@ from govpost.mocks.faults import Fault, FaultKind
 from govpost.schemas import WireReply, WireRequest
 
 try:
-    from uvloop import new_event_loop
-except ImportError:  # not on Windows
-    from asyncio import new_event_loop
+    import uvloop
+except ImportError:  # it is not to be had on Windows
+    _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_event_loop = uvloop.new_event_loop
 
 __all__ = ["MockServer"]
 
@@ -64,7 +66,7 @@ class MockServer(Generic[M]):
         # Bound but never listening: keeps the port ours while the door is shut.
         self._guard = _bind(self.host, self.port)
         self.port = self._guard.getsockname()[1]
-        self._loop = new_event_loop()
+        self._loop = _new_event_loop()
         self._thread = Thread(target=_run, args=(self._loop,), name=f"mock-{self.mock.key}", daemon=True)
         self._thread.start()
         try:

@@ -420,7 +420,7 @@ class YukuaibanMock(Mock):
         return self.parse_reply(WireReply(reply.status_code, reply.headers, reply.content))
 
     def send_new(self, count: int = 1, seed: int = 0, start: int = 0) -> dict[str, str]:
-        """Send synthetic orders to the gateway, some twice where the plan says so; orderNo → code of the last answer."""
+        """Send synthetic orders to the gateway, as the plan arranges them; orderNo → code of the last answer."""
         codes = {}
         with requests.Session() as session:
             for order, secret_opens_to in self.plan.arrange(new_orders(count, seed=seed, start=start)):

@@ -1,4 +1,4 @@
-"""What the API shows of an order: people masked, foreign free text left out (remark, note, what we have no word for)."""
+"""What the API shows of an order: people masked, foreign free text (remarks, notes, extras) left out."""
 
 from collections.abc import Iterable, Mapping
 

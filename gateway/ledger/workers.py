@@ -61,7 +61,8 @@ def bury_dead(
 ) -> frozenset[str]:
     """Remove the rows of workers that are dead, and name them: their leases are to be reclaimed in the same unit."""
     before = now - timedelta(seconds=dead_after_s)
-    dead = frozenset(_DEAD.on(connection, {"me": worker_id, "before": before, "we_hold_lock": holds_lock}).scalars())
+    found = _DEAD.on(connection, {"me": worker_id, "before": before, "we_hold_lock": holds_lock})
+    dead = frozenset(row.worker_id for row in found)
     if dead:
         connection.execute(delete(workers).where(workers.c.worker_id.in_(dead)))
     return dead

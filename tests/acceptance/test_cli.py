@@ -163,11 +163,10 @@ def bury_placement(ledger: Ledger) -> str:
     (claim,) = ledger.claim("post", worker_id="w", most=1, render=render).result().claims
     settlement = Settlement(
         claim,
-        Outcome(OutcomeKind.REFUSED, "BAD_PHONE"),
+        Outcome(OutcomeKind.REFUSED, "BAD_PHONE", text=FAR_TEXT),
         Next.BURY,
         started_at=NOW,
         dead_reason=DeadReason.REFUSED,
-        text=FAR_TEXT,
     )
     ledger.settle(settlement, worker_id="w", pause_base_s=5, pause_cap_s=600, breakages_to_pause=10).result()
     ledger.retire("w").result()
