@@ -16,6 +16,7 @@ from govpost.adapters.base import DeliveryKind, Outbound
 from govpost.adapters.manifest import Manifest
 from govpost.gateway.ledger import Claim, DeadReason, Next, Settlement
 from govpost.gateway.settings import RelaySettings
+from govpost.gateway.transport import LEASE_LOST
 from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source
 from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 
@@ -143,7 +144,8 @@ def _refused(case: _Case) -> Settlement:
 
 
 def _not_sent(case: _Case) -> Settlement:
-    return case.retry(is_breakage=True)
+    # A lease that we lost says nothing of the destination.
+    return case.retry(is_breakage=case.tried.outcome.code != LEASE_LOST)
 
 
 def _unknown(case: _Case) -> Settlement:

@@ -17,12 +17,15 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from govpost.schemas import Conversation, Headers, Outcome, OutcomeKind, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError
 
-__all__ = ["AsyncTransport", "SyncTransport", "Timeouts"]
+__all__ = ["LEASE_LOST", "AsyncTransport", "SyncTransport", "Timeouts"]
 
 T = TypeVar("T")
 
 #: No answer of a portal or backend is larger than this.
 MAX_REPLY_BYTES = 8 * 1024 * 1024
+
+#: Code of an attempt that our own driver held back.
+LEASE_LOST = "lease_lost"
 
 _NOT_SENT, _UNKNOWN = OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN
 
@@ -80,7 +83,7 @@ def _find(error: object) -> tuple[OutcomeKind, str] | None:
 
 
 def _lease_lost() -> BreakageError:
-    return BreakageError(Outcome(_NOT_SENT, code="lease_lost"))
+    return BreakageError(Outcome(_NOT_SENT, code=LEASE_LOST))
 
 
 def _too_large() -> BreakageError:

@@ -42,6 +42,10 @@ class Meter(Protocol):
         """Count one attempt."""
         ...
 
+    def retried(self, destination: str, portal: str) -> None:
+        """Count one delivery that goes out again."""
+        ...
+
     def delivered(self, destination: str, portal: str) -> None:
         """Count one delivery that was taken."""
         ...
@@ -145,14 +149,16 @@ class _Desk:
                 if self.meter is not None:
                     self.meter.delivered(claim.destination, portal)
             case Next.RETRY:
+                if self.meter is not None:
+                    self.meter.retried(claim.destination, portal)
                 _log.warning("delivery.retry_scheduled", due_at=str(settlement.due_at), **facts)
             case Next.BURY:
                 _log.error("delivery.dead", reason=str(settlement.dead_reason), **facts)
                 if self.meter is not None:
                     self.meter.dead(claim.destination, portal, str(settlement.dead_reason))
 
-    def broken_adapter(self, claim: Claim, error: Exception) -> Tried:
-        """An adapter raised what it may not: the delivery may have left, and a person must see the trace."""
+    def broken_adapter(self, claim: Claim, error: Exception, *, has_left: bool) -> Tried:
+        """Judge an adapter that raised what it may not: a person must see the trace; what did not leave was not sent."""
         _log.error(
             "delivery.adapter_failed",
             destination=claim.destination,
@@ -160,7 +166,23 @@ class _Desk:
             error=type(error).__name__,
             exc_info=True,
         )
-        return Tried(Outcome(OutcomeKind.UNKNOWN, code="adapter_failed"), is_uncertain=True)
+        kind = OutcomeKind.UNKNOWN if has_left else OutcomeKind.NOT_SENT
+        return Tried(Outcome(kind, code="adapter_failed"), is_uncertain=has_left or claim.is_uncertain)
+
+
+class _Gate:
+    """Asked before each request of an attempt leaves; remembers whether one did."""
+
+    __slots__ = ("_is_alive", "has_opened")
+
+    def __init__(self, is_alive: Callable[[], bool]) -> None:
+        self._is_alive = is_alive
+        self.has_opened = False
+
+    def __call__(self) -> bool:
+        opens = self._is_alive()
+        self.has_opened = self.has_opened or opens
+        return opens
 
 
 class AsyncWorker:
@@ -283,11 +305,12 @@ class AsyncWorker:
 
     async def _try(self, claim: Claim, transport: AsyncTransport) -> None:
         started_at = self._desk.source.now()
+        gate = _Gate(self._desk.is_alive)
         try:
             conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
-            tried = await transport.drive(conversation, may_send=self._desk.is_alive)
+            tried = await transport.drive(conversation, may_send=gate)
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
-            tried = self._desk.broken_adapter(claim, error)
+            tried = self._desk.broken_adapter(claim, error, has_left=gate.has_opened)
         await self._settle(self._desk.judge(claim, tried, started_at))
 
     async def _settle(self, settlement: Settlement) -> None:
@@ -340,6 +363,8 @@ class SyncWorker:
     ) -> None:
         known = {destination.name: destination for destination in destinations}
         self._desk = _Desk(ledger, known, settings, system_source(clock), meter)
+        self._renew_s = settings.worker_renew_s
+        self._renews_at = 0.0
         self._transport = SyncTransport(Timeouts(settings.connect_timeout_s, settings.request_timeout_s))
 
     def close(self) -> None:
@@ -370,17 +395,21 @@ class SyncWorker:
 
     def _beat(self) -> None:
         begun = time.monotonic()
+        if begun < self._renews_at:
+            return
+        self._renews_at = begun + self._renew_s
         if not self._desk.note_renewal(begun, self._desk.renew().result()):
             self._desk.worker_id = str(ULID())
             self._desk.ledger.register(self._desk.worker_id, holds_lock=False).result()
 
     def _try(self, claim: Claim, report: RelayReport) -> None:
         started_at = self._desk.source.now()
+        gate = _Gate(self._desk.is_alive)
         try:
             conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
-            tried = self._transport.drive(conversation, may_send=self._desk.is_alive)
+            tried = self._transport.drive(conversation, may_send=gate)
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
-            tried = self._desk.broken_adapter(claim, error)
+            tried = self._desk.broken_adapter(claim, error, has_left=gate.has_opened)
         settlement = self._desk.judge(claim, tried, started_at)
         self._desk.settle(settlement).result()
         report.attempts += 1

@@ -50,6 +50,7 @@ class MockServer(Generic[M]):
         self._thread: Thread | None = None
         self._guard: socket.socket | None = None
         self._web: web.Server | None = None
+        self._busy: set[web.RequestHandler] = set()
         self._door: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -143,9 +144,15 @@ class MockServer(Generic[M]):
         if self._door is not None and self._web is not None:
             self._door.close()
             self._door = None
-            self._web.pre_shutdown()
-            # uvloop closes the socket in its next round.
-            await asyncio.sleep(0)
+            for connection in self._web.connections:
+                # The busy close after their answer; aiohttp's `close` forgets the idle, which would stay open and mute.
+                if connection in self._busy:
+                    connection.close()
+                else:
+                    connection.force_close()
+            # Sockets are closed in the loop's next rounds, and whoever calls relies on it.
+            while not self._busy.issuperset(self._web.connections):
+                await asyncio.sleep(0)
 
     def _forget_reopening(self) -> None:
         if self._reopening is not None:
@@ -159,6 +166,13 @@ class MockServer(Generic[M]):
         await self._open()
 
     async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
+        self._busy.add(raw.protocol)
+        try:
+            return await self._answer(raw)
+        finally:
+            self._busy.discard(raw.protocol)
+
+    async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
         request = WireRequest(raw.method, raw.raw_path, raw.headers, await raw.read())
         if request.url.startswith(PREFIX):
             # An action may call the gateway, and the gateway the mock: it must not stand on the loop.

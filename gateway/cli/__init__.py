@@ -10,6 +10,7 @@ import ast
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points, version
 from importlib.util import find_spec
 from types import ModuleType
@@ -150,12 +151,23 @@ def _owner(point: EntryPoint) -> str:
 def _plugin_summary(point: EntryPoint) -> str:
     """Take the first line of the module's docstring, without importing the module."""
     try:
-        spec = find_spec(point.module)
-        loader: Any = spec.loader if spec else None
+        loader: Any = _find_unimported(point.module).loader
         source = loader.get_source(point.module)
         return (ast.get_docstring(ast.parse(source)) or f"Added by {_owner(point)}.").partition("\n")[0]
     except _LOAD_ERRORS:
         return f"Added by {_owner(point)}; it cannot be loaded."
+
+
+def _find_unimported(module: str) -> ModuleSpec:
+    """Find a module without importing its parents, as importlib's own look-up would."""
+    top, *rest = module.split(".")
+    spec, name = find_spec(top), top
+    for part in rest:
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations if spec else ())
+    if spec is None:
+        raise ModuleNotFoundError(f"there is no module {module}", name=module)
+    return spec
 
 
 def _by_name(module: str) -> ModuleType:

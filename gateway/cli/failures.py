@@ -1,10 +1,13 @@
 """What a command says when it fails: a line that names what to do next, and never a traceback."""
 
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import NoReturn
 
 import typer
+from typer.main import get_command
 
 from govpost.gateway.cli.exits import Exit
 from govpost.schemas.errors import (
@@ -33,11 +36,20 @@ _ENDINGS: Mapping[type[Exception], tuple[Exit, str]] = {
 
 def run(app: typer.Typer, words: Sequence[str]) -> None:
     """Run a command line; our own errors become a line on stderr and an exit code."""
+    sys.excepthook = _report_fault
     try:
-        app(words, prog_name="govpost")
+        # Calling `app` itself would put typer's own hook in the place of ours.
+        get_command(app)(words, prog_name="govpost")
     except tuple(_ENDINGS) as error:
         code, hint = next(ending for kind, ending in _ENDINGS.items() if isinstance(error, kind))
         fail(f"{error}{hint}", code=code)
+
+
+def _report_fault(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    """Say in one line where govpost itself is at fault; the error's own text may hold anything, so it is left out."""
+    frames = (f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(traceback.extract_tb(trace)))
+    places = " < ".join(frames)
+    typer.echo(f"govpost: a fault of govpost itself, please report it: {kind.__name__} at {places}", err=True)
 
 
 def fail(message: str, *, code: Exit) -> NoReturn:

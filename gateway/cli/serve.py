@@ -7,6 +7,7 @@ from govpost.gateway.cli.options import Config, Json, new_app
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.ingress.server import serve as serve_until_stopped
 from govpost.gateway.log import configure_logging, get_logger
+from govpost.gateway.metrics import Metrics
 from govpost.gateway.settings import check_settings, load_settings
 
 if sys.platform != "win32":
@@ -25,5 +26,6 @@ def serve(*, config: Config = None, json: Json = False) -> None:
     settings = load_settings(config)
     for warning in check_settings(settings):
         _log.warning("config.warning", warning=warning)
-    with Gateway(settings) as gateway, asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(serve_until_stopped(gateway))
+    metrics = Metrics()
+    with Gateway(settings, meter=metrics) as gateway, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serve_until_stopped(gateway, metrics=metrics))

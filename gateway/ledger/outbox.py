@@ -60,6 +60,8 @@ class Claim:
     lease_no: int
     attempts: int
     first_tried_at: datetime
+    #: Something may have reached the destination before this claim.
+    maybe_sent: bool
     #: It could not be said in the destination's words.
     unsayable: Outcome | None = None
 
@@ -219,6 +221,7 @@ class Outbox:
             lease_no=head.lease_no + 1,
             attempts=head.attempts + 1,
             first_tried_at=head.first_tried_at or now,
+            maybe_sent=head.maybe_sent,
             unsayable=unsayable,
         )
 
@@ -342,8 +345,8 @@ class Outbox:
                 "did": delivery_id,
                 "to": to,
                 "uncertain": settlement.is_uncertain,
-                # A first attempt that surely never left counts as none: the delivery may still be withdrawn.
-                "maybe": not (outcome.kind is OutcomeKind.NOT_SENT and claim.attempts == 1),
+                # What surely never left counts as untried: the delivery may still be withdrawn.
+                "maybe": claim.maybe_sent or outcome.kind is not OutcomeKind.NOT_SENT,
                 "kind_of_outcome": outcome.kind,
                 "far_code": outcome.code,
                 "far_text": self._sealer.seal(outcome.text.encode(), row=f"texts|{delivery_id}")
@@ -374,7 +377,7 @@ class Outbox:
                 state=State.QUEUED,
                 worker_id=None,
                 attempts=deliveries.c.attempts - 1,
-                maybe_sent=claim.attempts > 1,
+                maybe_sent=claim.maybe_sent,
             )
         )
         promote(connection, Lane(claim.owed.order.order_id, claim.destination), now=now)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -482,6 +484,40 @@ def test_an_unknown_destination_is_not_found(shop: Shop) -> None:
     assert "did you mean 'post'?" in ended.err
 
 
+# The daemon.
+
+
+@pytest.fixture
+def daemon(shop: Shop) -> Iterator[subprocess.Popen[str]]:
+    """Start `govpost serve` on a free port, without backends to deliver to."""
+    shop.config.write_text('[ingress]\nport = 0\n[api]\ntokens = ["short"]\n', encoding="utf-8")
+    command = [sys.executable, "-m", "govpost.gateway.cli", "serve"]
+    with subprocess.Popen(command, cwd=shop.folder, stderr=subprocess.PIPE, encoding="utf-8") as process:  # noqa: S603
+        yield process
+        process.kill()
+
+
+def test_serves_until_told_to_stop(shop: Shop, daemon: subprocess.Popen[str]) -> None:
+    """It makes the ledger, says where it listens, answers, and ends with 0 on SIGTERM; its log is JSON throughout."""
+    assert daemon.stderr is not None
+    records = []
+    for line in daemon.stderr:
+        records.append(json.loads(line))
+        if records[-1]["event"] == "gateway.started":
+            break
+    connection = HTTPConnection("127.0.0.1", records[-1]["port"], timeout=10)
+    connection.request("GET", "/healthz")
+    status = connection.getresponse().status
+    connection.close()
+    daemon.send_signal(signal.SIGTERM)
+    records += [json.loads(line) for line in daemon.stderr]
+
+    assert (status, daemon.wait(timeout=20)) == (200, Exit.DONE)
+    assert {"config.warning", "gateway.started", "gateway.stopped"} <= {record["event"] for record in records}
+    assert (shop.folder / "govpost.db").exists()
+    assert shop.run("orders", "list").out == "no orders\n"
+
+
 # Commands of other packages.
 
 
@@ -499,6 +535,7 @@ def stranger(tmp_path: Path) -> str:
     (folder / "stranger.py").write_text(
         '"""Say hello."""\nimport typer\nfrom govpost.schemas.errors import ConfigurationError\napp = typer.Typer()\n'
         "@app.command()\ndef hello(name: str) -> None:\n"
+        "    if name == 'bug':\n        raise RuntimeError('13912345678')\n"
         "    if name == 'nobody':\n        raise ConfigurationError('nobody is there')\n"
         "    typer.echo(f'hello {name}')\n",
         encoding="utf-8",
@@ -513,6 +550,16 @@ def test_other_packages_add_commands(shop: Shop, stranger: str) -> None:
 
     assert (said.code, said.out) == (Exit.DONE, "hello world\n")
     assert (failed.code, failed.err) == (Exit.CONFIGURATION, "govpost: nobody is there\n")
+
+
+def test_a_fault_of_our_own_is_one_line_without_values(shop: Shop, stranger: str) -> None:
+    """What nobody expected is told by its type and place: its text may hold anything."""
+    ended = shop.run("hello", "bug", PYTHONPATH=stranger)
+
+    (line,) = ended.err.splitlines()
+    assert (ended.code, ended.out) == (Exit.NOT_DONE, "")
+    assert "RuntimeError at " in line
+    assert_nothing_personal(line)
 
 
 def test_a_broken_command_disturbs_nothing_else(shop: Shop, stranger: str) -> None:

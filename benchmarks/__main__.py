@@ -1,0 +1,27 @@
+"""`python -m benchmarks [name …] [--quick]`."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from benchmarks.intake import intake
+from benchmarks.report import Figure, show
+
+BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {"intake": intake}
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(BENCHMARKS)}. None: all.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option(help="Small numbers, to see that it runs; says nothing of speed.")] = False,
+) -> None:
+    """Measure, and print a table and a JSON line for each benchmark."""
+    for name in names or list(BENCHMARKS):
+        if name not in BENCHMARKS:
+            raise typer.BadParameter(f"{name} is none of {', '.join(BENCHMARKS)}")
+        show(name, BENCHMARKS[name](is_quick=quick))
+
+
+if __name__ == "__main__":
+    typer.run(main)
