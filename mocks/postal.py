@@ -131,7 +131,7 @@ class Mail:
     is_cancelled: bool = False
     amendments: int = 0
     #: The steps played so far, with their events, oldest first.
-    played: list[tuple[Step, JsonObject]] = field(default_factory=list)
+    played: list[tuple[Step, JsonObject]] = field(default_factory=list, repr=False)
 
     @property
     def is_collected(self) -> bool:

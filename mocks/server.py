@@ -144,14 +144,13 @@ class MockServer(Generic[M]):
         if self._door is not None and self._web is not None:
             self._door.close()
             self._door = None
-            for connection in self._web.connections:
-                # The busy close after their answer; aiohttp's `close` forgets the idle, which would stay open and mute.
-                if connection in self._busy:
-                    connection.close()
-                else:
+            for connection in self._busy:
+                connection.close()
+            # Idle ones `close` would leave open and mute. Sockets are closed in the loop's next rounds; whoever calls
+            # relies on it.
+            while idle := set(self._web.connections) - self._busy:
+                for connection in idle:
                     connection.force_close()
-            # Sockets are closed in the loop's next rounds, and whoever calls relies on it.
-            while not self._busy.issuperset(self._web.connections):
                 await asyncio.sleep(0)
 
     def _forget_reopening(self) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import resource
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -80,12 +82,34 @@ class Served:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return self.http.request(method, self.url(path), headers=headers, timeout=_TIMEOUT_S, **kwargs)
 
+    @contextmanager
+    def damage(self, table: str) -> Iterator[None]:
+        """Take a table away, so that whatever reads or writes it meets what it was never meant to."""
+        self._rename(table, "gone")
+        yield
+        self._rename("gone", table)
+
+    def _rename(self, table: str, name: str) -> None:
+        with closing(sqlite3.connect(self.gateway.ledger.path)) as connection, connection:
+            connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
     def place(self) -> str:
         """Have the example order taken, signed as the portal signs it; returns its order_id."""
         body, headers = EXAMPLE["body"].encode(), EXAMPLE["headers"]
         reply = self.http.post(self.url(CREATE), data=body, headers=headers, timeout=_TIMEOUT_S).json()
         order_id: str = json.loads(reply["C-Response-Body"])["logisticsNo"]
         return order_id
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 Start = Callable[..., Served]
@@ -121,14 +145,19 @@ def _served(gateway: Gateway, metrics: Metrics) -> Iterator[Served]:
     bounds: list[Bound] = []
     is_ready = threading.Event()
 
+    def ready(bound: Bound) -> None:
+        bounds.append(bound)
+        is_ready.set()
+
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        await serve(gateway, metrics=metrics, ready=lambda bound: (bounds.append(bound), is_ready.set()), stop=stop)
+        await serve(gateway, metrics=metrics, ready=ready, stop=stop)
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="govpost-served")
     thread.start()
     assert is_ready.wait(_TIMEOUT_S)
+    gateway.ledger.check_writable()  # behind the relay's own first entry
     served = Served(gateway, metrics, bounds[0], stops[0], thread)
     try:
         with served.http:

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from govpost.gateway.ingress import serve
 from govpost.gateway.ingress.faults import Faults
 from govpost.schemas.errors import ConfigurationError
 
-from ingress_fixtures import CREATE, EXAMPLE, TOKEN, Served, Start, open_gateway, start  # noqa: F401 - fixtures
+from ingress_fixtures import CREATE, EXAMPLE, TOKEN, Served, Start, full_disk, open_gateway, start  # noqa: F401 - fixtures
 
 BODY = EXAMPLE["body"].encode()
 HEADERS: dict[str, str] = EXAMPLE["headers"]
@@ -115,8 +114,9 @@ def test_an_unknown_door_is_404_in_plain_text(start: Start, path: str) -> None:
 def test_an_unwritable_ledger_says_try_again_in_the_portals_words(start: Start) -> None:
     """While the ledger takes nothing, the portal is told to come back, and nothing is acknowledged."""
     served = start()
-    served.gateway.close()
-    assert code_of(exchange(served, request_bytes())) == "YKB500000"
+    with full_disk():
+        assert code_of(exchange(served, request_bytes())) == "YKB500000"
+    assert code_of(exchange(served, request_bytes())) == "000000000000"
 
 
 def test_requests_behind_one_another_on_a_connection_are_answered_in_order(start: Start) -> None:
@@ -139,8 +139,8 @@ def test_a_serving_process_is_alive_and_ready(start: Start) -> None:
 def test_an_unwritable_ledger_is_alive_but_not_ready(start: Start) -> None:
     """Restarting would not help a full disk; sending orders elsewhere would."""
     served = start()
-    served.gateway.close()
-    alive, ready = (served.http.get(served.url(path), timeout=10) for path in ("/healthz", "/readyz"))
+    with full_disk():
+        alive, ready = (served.http.get(served.url(path), timeout=10) for path in ("/healthz", "/readyz"))
     assert (alive.status_code, ready.status_code, ready.headers["retry-after"]) == (200, 503, "1")
 
 
@@ -185,9 +185,8 @@ def test_both_ports_say_whether_they_live(start: Start) -> None:
 def test_a_fault_shows_its_number_only(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged ledger is a 500 whose number, and nothing else of the fault, is told; the log has it."""
     served = start()
-    with sqlite3.connect(served.gateway.ledger.path) as damage:
-        damage.execute("ALTER TABLE orders RENAME TO gone")
-    reply = served.call("GET", "/api/v1/orders")
+    with served.damage("orders"):
+        reply = served.call("GET", "/api/v1/orders")
     problem = reply.json()
     assert (reply.status_code, reply.headers["content-type"]) == (500, "application/problem+json")
     assert problem == {

@@ -17,6 +17,7 @@ ROADS: dict[Status, tuple[Status, ...]] = {
     status: () if status is S.ACCEPTED else (status,) for status in S if status is not S.UNKNOWN
 }
 STATUSES = tuple(ROADS)
+UNDER_WAY = "in_transit out_for_delivery delivered undelivered returning returned lost"
 
 
 def untold(bench: Bench, order_id: str) -> list[str]:
@@ -46,12 +47,12 @@ def test_only_what_the_table_allows_moves_an_order(bench: Bench, current: Status
 @pytest.mark.parametrize(
     ("current", "expected"),
     [
-        ("accepted", "numbered collected in_transit out_for_delivery delivered undelivered returning returned cancelled lost"),
-        ("numbered", "collected in_transit out_for_delivery delivered undelivered returning returned cancelled lost"),
-        ("collected", "in_transit out_for_delivery delivered undelivered returning returned cancelled lost"),
-        ("in_transit", "in_transit out_for_delivery delivered undelivered returning returned lost"),
-        ("out_for_delivery", "in_transit out_for_delivery delivered undelivered returning returned lost"),
-        ("undelivered", "in_transit out_for_delivery delivered undelivered returning returned lost"),
+        ("accepted", f"numbered collected {UNDER_WAY} cancelled"),
+        ("numbered", f"collected {UNDER_WAY} cancelled"),
+        ("collected", f"{UNDER_WAY} cancelled"),
+        ("in_transit", UNDER_WAY),
+        ("out_for_delivery", UNDER_WAY),
+        ("undelivered", UNDER_WAY),
         ("returning", "returning returned lost"),
         ("delivered", ""),
         ("returned", ""),
@@ -271,16 +272,16 @@ def test_one_source_cannot_revoke_for_another(bench: Bench) -> None:
 def test_the_first_waybill_records_numbered(bench: Bench) -> None:
     """A number in the backend's answer moves the order and is told."""
     order_id = bench.order()
-    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000018CN")
+    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000014CN")
     assert bench.status(order_id) is S.NUMBERED
     update = bench.claim_one(bench.PORTAL).owed.update
-    assert (update.status, update.waybill_no) == (S.NUMBERED, "EA000000018CN")
+    assert (update.status, update.waybill_no) == (S.NUMBERED, "EA000000014CN")
 
 
 def test_a_number_in_an_event_goes_ahead_of_its_own_update(bench: Bench) -> None:
     """The number is told before what the event itself says."""
     order_id = bench.order()
-    bench.record(order_id, "collected", waybill_no="EA000000018CN")
+    bench.record(order_id, "collected", waybill_no="EA000000014CN")
     assert bench.status(order_id) is S.COLLECTED
     assert bench.tell_all() == ["numbered", "collected"]
 
@@ -292,7 +293,7 @@ def test_updates_wait_for_the_number(bench: Bench) -> None:
     bench.record(order_id, "collected")
     bench.record(order_id, "in_transit")
     assert bench.claim(bench.PORTAL) == ()
-    bench.record(order_id, "out_for_delivery", waybill_no="EA000000018CN")
+    bench.record(order_id, "out_for_delivery", waybill_no="EA000000014CN")
     assert bench.tell_all() == ["numbered", "collected", "in_transit", "out_for_delivery"]
 
 
@@ -307,17 +308,17 @@ def test_a_cancel_is_told_without_a_number(bench: Bench) -> None:
 def test_a_different_number_is_noticed_and_not_taken(bench: Bench) -> None:
     """The first number stays; a person is told; the event itself counts."""
     order_id = bench.numbered_order()
-    recorded = bench.record(order_id, "collected", waybill_no="EA000000021CN")
+    recorded = bench.record(order_id, "collected", waybill_no="EA000000028CN")
     assert (recorded.status, recorded.moved, recorded.waybill_differs) == (201, True, True)
-    assert bench.ledger.read_order(order_id).row.waybill_nos == {1: "EA000000018CN"}
+    assert bench.ledger.read_order(order_id).row.waybill_nos == {1: "EA000000014CN"}
     assert [notice.kind for notice in bench.ledger.read_notices(order_id)] == ["waybill_differs"]
-    assert bench.claim_one(bench.PORTAL).owed.update.waybill_no == "EA000000018CN"
+    assert bench.claim_one(bench.PORTAL).owed.update.waybill_no == "EA000000014CN"
 
 
 def test_the_same_number_again_is_no_news(bench: Bench) -> None:
     """A number that is known is not told again."""
     order_id = bench.numbered_order()
-    assert not bench.record(order_id, "collected", waybill_no="EA000000018CN").waybill_differs
+    assert not bench.record(order_id, "collected", waybill_no="EA000000014CN").waybill_differs
     assert bench.tell_all() == ["collected"]
     assert bench.ledger.read_notices(order_id) == ()
 
@@ -330,17 +331,17 @@ def test_legs_have_statuses_of_their_own(bench: Bench) -> None:
     order_id = bench.numbered_order(direction=Direction.ROUND_TRIP)
     bench.record(order_id, "delivered")
     assert bench.status(order_id) is S.DELIVERED
-    assert bench.record(order_id, "collected", leg=2, waybill_no="EA000000035CN").moved
+    assert bench.record(order_id, "collected", leg=2, waybill_no="EA000000031CN").moved
     row = bench.ledger.read_order(order_id).row
     assert (row.status, row.legs) == (S.COLLECTED, {1: S.DELIVERED, 2: S.COLLECTED})
-    assert row.waybill_nos == {1: "EA000000018CN", 2: "EA000000035CN"}
-    assert bench.tell_all() == ["delivered", "numbered", "collected"] or bench.tell_all() == []
+    assert row.waybill_nos == {1: "EA000000014CN", 2: "EA000000031CN"}
+    assert bench.tell_all() == ["numbered", "delivered", "collected"]
 
 
 def test_each_leg_is_told_with_its_own_number(bench: Bench) -> None:
     """An update carries its leg and that leg's number."""
     order_id = bench.order(direction=Direction.ROUND_TRIP)
-    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000018CN", return_waybill_no="EA000000035CN")
+    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000014CN", return_waybill_no="EA000000031CN")
     bench.record(order_id, "delivered")
     bench.record(order_id, "collected", leg=2)
     said = []
@@ -350,17 +351,17 @@ def test_each_leg_is_told_with_its_own_number(bench: Bench) -> None:
             said.append((update.leg, update.status.value, update.waybill_no))
             bench.settle(claim)
     assert said == [
-        (1, "numbered", "EA000000018CN"),
-        (2, "numbered", "EA000000035CN"),
-        (1, "delivered", "EA000000018CN"),
-        (2, "collected", "EA000000035CN"),
+        (1, "numbered", "EA000000014CN"),
+        (2, "numbered", "EA000000031CN"),
+        (1, "delivered", "EA000000014CN"),
+        (2, "collected", "EA000000031CN"),
     ]
 
 
 def test_a_number_for_the_way_back_is_no_event_of_it(bench: Bench) -> None:
     """Numbering leg 2 in advance leaves the order at leg 1's status."""
     order_id = bench.order(direction=Direction.ROUND_TRIP)
-    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000018CN", return_waybill_no="EA000000035CN")
+    bench.settle(bench.claim_one(bench.POST), waybill_no="EA000000014CN", return_waybill_no="EA000000031CN")
     bench.record(order_id, "in_transit")
     assert bench.status(order_id) is S.IN_TRANSIT
 
@@ -402,7 +403,7 @@ def test_an_event_settles_a_dead_placement_and_opens_its_lane(bench: Bench) -> N
     bench.cancel()
     bench.settle(placement, OutcomeKind.UNKNOWN, then=Next.BURY)
     assert [lane.state for lane in bench.ledger.lanes(order_id)] == ["parked"]
-    bench.record(order_id, "numbered", waybill_no="EA000000018CN")
+    bench.record(order_id, "numbered", waybill_no="EA000000014CN")
     assert bench.ledger.lanes(order_id) == ()
     assert bench.states(order_id, bench.POST) == [("place", "settled"), ("cancel", "due")]
     assert bench.ledger.dead_letters() == ()
@@ -431,7 +432,7 @@ def test_a_late_answer_after_the_evidence_changes_nothing(bench: Bench) -> None:
     order_id = bench.order()
     claim = bench.claim_one(bench.POST)
     bench.record(order_id, "collected")
-    bench.settle(claim, waybill_no="EA000000018CN")
-    assert bench.ledger.read_order(order_id).row.waybill_nos == {1: "EA000000018CN"}
+    bench.settle(claim, waybill_no="EA000000014CN")
+    assert bench.ledger.read_order(order_id).row.waybill_nos == {1: "EA000000014CN"}
     assert bench.tell_all() == ["numbered", "collected"]
     assert bench.states(order_id, bench.POST) == [("place", "settled")]

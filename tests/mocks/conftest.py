@@ -1,13 +1,9 @@
-"""What the tests of mocks share: a clock that stands still, and a requests session."""
+"""What the tests of mocks share."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 import requests
-
-#: The moment of the contract's worked examples.
-EXAMPLES_AT = datetime.fromtimestamp(1701389550, UTC)
 
 
 @pytest.fixture
