@@ -14,4 +14,5 @@ for folder in FOLDERS:
     packages += [f"govpost.{folder}"]
     packages += [f"govpost.{folder}.{name}" for name in find_packages(path)]
 
-setup(packages=packages)
+# The root package's folder is this one; the name keeps this script out of it.
+setup(packages=packages, script_name="setup.py")

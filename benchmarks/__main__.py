@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.backlog import backlog, restart
+from benchmarks.end_to_end import end_to_end
 from benchmarks.intake import intake
 from benchmarks.report import Figure, show
 
-BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {"intake": intake}
+BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
+    "intake": intake,
+    "end_to_end": end_to_end,
+    "backlog": backlog,
+    "restart": restart,
+}
 
 
 def main(

@@ -93,7 +93,10 @@ def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: date
     destinations = {name: ledger.destination(name) for name in {delivery.destination for delivery in deliveries}}
     lanes = {lane.destination: lane for lane in ledger.lanes(order_id)}
     explained = [
-        (delivery, _explain_delivery(delivery, destinations[delivery.destination], lanes.get(delivery.destination), settings))
+        (
+            delivery,
+            _explain_delivery(delivery, destinations[delivery.destination], lanes.get(delivery.destination), settings),
+        )
         for delivery in deliveries
     ]
     is_finished = not MOVES[row.status]
@@ -128,7 +131,9 @@ def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: date
     )
 
 
-_NOTICES = {"waybill_differs": "a second, different waybill number came; the first one stays. Ask the backend which is right"}
+_NOTICES = {
+    "waybill_differs": "a second, different waybill number came; the first one stays. Ask the backend which is right"
+}
 
 _OPEN = frozenset(state.value for state in (*OPEN_STATES, State.DEAD))
 
@@ -165,9 +170,7 @@ def _next_at(delivery: DeliveryRow, destination: DestinationRow) -> datetime | N
     return max(filter(None, (delivery.due_at, destination.until_at)), default=None)
 
 
-def _why(
-    delivery: DeliveryRow, destination: DestinationRow, lane: LaneRow | None, settings: RelaySettings
-) -> str:
+def _why(delivery: DeliveryRow, destination: DestinationRow, lane: LaneRow | None, settings: RelaySettings) -> str:
     match State(delivery.state):
         case State.DEAD:
             return (
@@ -190,9 +193,11 @@ def _why(
 
 def _why_due(delivery: DeliveryRow, destination: DestinationRow, settings: RelaySettings) -> str:
     if destination.state == "paused":
-        return f"{destination.destination} is paused ({destination.reason}); govpost destinations resume {destination.destination}"
+        name = destination.destination
+        return f"{name} is paused ({destination.reason}); govpost destinations resume {name}"
     if destination.state == "broken":
-        return f"{destination.destination} does not answer ({destination.reason}); tried again at {_time(destination.until_at)}"
+        until = _time(destination.until_at)
+        return f"{destination.destination} does not answer ({destination.reason}); tried again at {until}"
     if delivery.attempts == 0:
         return "goes out now"
     first = "asked whether it arrived" if delivery.is_uncertain else "tried again"

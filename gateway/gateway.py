@@ -15,14 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import structlog
-
 from govpost.adapters.base import Inbound, Outbound, Receives
 from govpost.adapters.manifest import Manifest, Role
 from govpost.adapters.registry import load_adapter
 from govpost.gateway.explain import Explanation, explain
 from govpost.gateway.ledger import Ledger, Pending, PortalTerms, Recorded
 from govpost.gateway.ledger.ledger import Answer
+from govpost.gateway.log import get_logger
 from govpost.gateway.relay import Destination
 from govpost.gateway.settings import BackendSection, PortalSection, Settings, load_settings
 from govpost.gateway.worker import AsyncWorker, Meter, RelayReport, SyncWorker, utc_now
@@ -45,7 +44,7 @@ from govpost.schemas.lifecycle import FUTURE_TOLERANCE
 
 __all__ = ["Gateway", "GatewayMeter", "PortalRuntime", "SystemRuntime"]
 
-_log = structlog.get_logger("govpost.gateway")
+_log = get_logger("govpost.gateway")
 
 #: How often a portal's cancel looks whether the backend has answered.
 _LOOK_EVERY_S = 0.05
@@ -90,6 +89,8 @@ class PortalRuntime(SystemRuntime):
     """A portal, with the backend that carries its orders."""
 
     backend: str = ""
+    #: The adapter where the portal calls us; looked up once, a protocol check is slow.
+    door: Receives | None = None
 
     @property
     def terms(self) -> PortalTerms:
@@ -148,23 +149,23 @@ class Gateway:
     def receive(self, portal: str, request: WireRequest) -> WireReply:
         """Answer a portal's request, in its own words; durable before the answer."""
         runtime = self.portals.get(portal)
-        if runtime is None or not isinstance(runtime.adapter, Receives):
+        if runtime is None or runtime.door is None:
             return _no_such_door()
-        inbound = runtime.adapter.read(request, self._clock())
-        result = self._finish(runtime, inbound, self._result(runtime, inbound))
-        return runtime.adapter.answer(inbound, result)
+        inbound = runtime.door.read(request, self._clock())
+        result = self._finish(runtime, self._result(runtime, inbound))
+        return runtime.door.answer(inbound, result)
 
     async def areceive(self, portal: str, request: WireRequest) -> WireReply:
         """Answer as `receive` does, without holding up the event loop."""
         runtime = self.portals.get(portal)
-        if runtime is None or not isinstance(runtime.adapter, Receives):
+        if runtime is None or runtime.door is None:
             return _no_such_door()
-        adapter = runtime.adapter
+        adapter = runtime.door
         if "read" in runtime.manifest.cpu_heavy:
             inbound = await asyncio.to_thread(adapter.read, request, self._clock())
         else:
             inbound = adapter.read(request, self._clock())
-        result = self._finish(runtime, inbound, await self._aresult(runtime, inbound))
+        result = self._finish(runtime, await self._aresult(runtime, inbound))
         if "answer" in runtime.manifest.cpu_heavy:
             return await asyncio.to_thread(adapter.answer, inbound, result)
         return adapter.answer(inbound, result)
@@ -207,7 +208,7 @@ class Gateway:
     #: Never set: a way to wait that a test can see through.
     _pause = threading.Event()
 
-    def _finish(self, runtime: PortalRuntime, inbound: Inbound, result: Result) -> Result:
+    def _finish(self, runtime: PortalRuntime, result: Result) -> Result:
         """Tell the log, the meter and the relay what came of a request."""
         self._report(runtime.name, result)
         if isinstance(result, Placed) and not result.is_repeat:
@@ -323,9 +324,12 @@ class Gateway:
 def _portal(section: PortalSection) -> PortalRuntime:
     adapter_type = load_adapter(section.adapter_key)
     if section.backend is None:
-        raise ConfigurationError(f"[portals.{section.name}] backend: is missing; name the [backends.…] that carries its orders")
+        raise ConfigurationError(
+            f"[portals.{section.name}] backend: is missing; name the [backends.…] that carries its orders"
+        )
     adapter = adapter_type.build(section.options, section=f"portals.{section.name}")
-    return PortalRuntime(section.name, adapter, adapter_type.manifest, section.backend)
+    door = adapter if isinstance(adapter, Receives) else None
+    return PortalRuntime(section.name, adapter, adapter_type.manifest, section.backend, door)
 
 
 def _backend(section: BackendSection) -> SystemRuntime:

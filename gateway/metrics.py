@@ -6,7 +6,8 @@ caller sent.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -137,7 +138,7 @@ class _LedgerFigures(Collector):
         yield _gauge("govpost_lane_age_seconds", "How long the oldest due lane has waited.", ("destination",), ages)
 
 
-def _gauge(name: str, meaning: str, labels: tuple[str, ...], values: dict[tuple[str, ...], float]) -> Metric:
+def _gauge(name: str, meaning: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
     family = GaugeMetricFamily(name, meaning, labels=labels)
     for label_values, value in values.items():
         family.add_metric(label_values, value)

@@ -8,6 +8,7 @@ rule for each kind, in a table.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tenacity import RetryCallState, Retrying
 from tenacity.wait import wait_random_exponential
@@ -113,8 +114,8 @@ class _Case:
     started_at: datetime
     now: datetime
 
-    def settlement(self, then: Next, **facts: object) -> Settlement:
-        return Settlement(  # type: ignore[arg-type]  # facts are Settlement's own fields
+    def settlement(self, then: Next, **facts: Any) -> Settlement:
+        return Settlement(
             claim=self.claim,
             outcome=self.tried.outcome,
             next=then,
@@ -123,10 +124,10 @@ class _Case:
             **facts,
         )
 
-    def bury(self, reason: DeadReason, **facts: object) -> Settlement:
+    def bury(self, reason: DeadReason, **facts: Any) -> Settlement:
         return self.settlement(Next.BURY, dead_reason=reason, **facts)
 
-    def retry(self, *, no_sooner_s: float = 0.0, **facts: object) -> Settlement:
+    def retry(self, *, no_sooner_s: float = 0.0, **facts: Any) -> Settlement:
         if self.now - self.claim.first_tried_at >= timedelta(seconds=self.settings.give_up_after_s):
             return self.bury(DeadReason.EXHAUSTED, **facts)
         wait_s = max(no_sooner_s, _back_off(self.settings, self.claim.attempts))

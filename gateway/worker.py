@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-import structlog
 from ulid import ULID
 
 from govpost.adapters.base import Document, Owed
 from govpost.gateway.ledger import Claim, Claims, Ledger, Next, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
+from govpost.gateway.log import get_logger
 from govpost.gateway.relay import Destination, Tried, attempt, judge
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
@@ -27,7 +27,7 @@ from govpost.schemas.errors import LedgerUnavailableError
 
 __all__ = ["AsyncWorker", "RelayReport", "SyncWorker", "system_source", "utc_now"]
 
-_log = structlog.get_logger("govpost.relay")
+_log = get_logger("govpost.relay")
 
 
 def system_source(clock: Callable[[], datetime]) -> Source:
@@ -158,7 +158,7 @@ class _Desk:
                     self.meter.dead(claim.destination, portal, str(settlement.dead_reason))
 
     def broken_adapter(self, claim: Claim, error: Exception, *, has_left: bool) -> Tried:
-        """Judge an adapter that raised what it may not: a person must see the trace; what did not leave was not sent."""
+        """Judge an adapter that raised what it may not: a person must see the trace; what did not leave is not sent."""
         _log.error(
             "delivery.adapter_failed",
             destination=claim.destination,

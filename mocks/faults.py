@@ -146,7 +146,7 @@ class FaultPlan:
         status: int = 500,
         body: bytes = b"\x00\xff garbage",
     ) -> None:
-        """Let the next `times` requests, or things sent, for which `when` holds go wrong; scripted first, used first."""
+        """Let the next `times` requests or things sent for which `when` holds go wrong; scripted first, used first."""
         chosen = FaultKind(kind)
         wait = self._seconds.get(chosen, 0.0) if seconds is None else seconds
         with self._lock:

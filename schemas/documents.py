@@ -1,7 +1,8 @@
 """Read JSON as strictly as a signed document deserves (RFC 8259, I-JSON RFC 7493).
 
 Two parsers that disagree about one document are a way in. So what I-JSON forbids is refused: duplicate
-members, NaN and infinities, lone surrogates, numbers that a double cannot hold; and NUL, which no text of ours may hold.
+members, NaN and infinities, lone surrogates, numbers that a double cannot hold; and NUL, which no text of ours may
+hold.
 """
 
 import json

@@ -25,7 +25,7 @@ _DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="The id tha
 
 
 @app.command("list")
-def list_dead(  # noqa: PLR0913 - each is an option of the command
+def list_dead(
     *,
     destination: Annotated[str | None, typer.Option("--destination", help="Only owed to this one.")] = None,
     unmasked: Annotated[

@@ -25,7 +25,7 @@ _COLUMNS: Columns = {
 
 
 @app.command("list")
-def list_orders(  # noqa: PLR0913 - each is an option of the command
+def list_orders(
     *,
     portal: Annotated[str | None, typer.Option("--portal", help="Only of this portal.")] = None,
     status: Annotated[Status | None, typer.Option("--status", help="Only with this status.")] = None,

@@ -63,7 +63,7 @@ class ProblemReply(JSONResponse):
         super().__init__(_problem(status, detail, errors, None), status_code=status, headers=headers)
 
 
-async def refuse(  # noqa: PLR0913 - what an answer is made of
+async def refuse(
     scope: Scope,
     send: Send,
     status: int,

@@ -4,7 +4,7 @@ Everyone shows a bearer token. Every error is an RFC 9457 problem and holds no v
 only after the token fits, and strictly: what two JSON readers might read differently is refused.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -248,7 +248,7 @@ async def _leave_to_faults(_request: Request, error: Exception) -> NoReturn:
     raise error
 
 
-_HANDLERS: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
+_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     HTTPException: _on_http,
     RequestValidationError: _on_parameter,
     MappingError: _on_mapping,

@@ -248,7 +248,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         body = f"{detail}\n".encode()
-        retry = "retry-after: 1\r\n" if status == 503 else ""  # noqa: PLR2004
+        retry = "retry-after: 1\r\n" if status == 503 else ""
         head = (
             f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
             f"content-length: {len(body)}\r\n{retry}connection: close\r\n\r\n"

@@ -1,6 +1,7 @@
 """What the API shows of an order: people masked, foreign free text (remarks, notes, extras) left out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 from pydantic import AwareDatetime
 
@@ -162,7 +163,7 @@ def build_order_detail(record: OrderRecord, events: Iterable[EventRow]) -> Order
     )
 
 
-def _summary(row: OrderRow) -> Mapping[str, object]:
+def _summary(row: OrderRow) -> dict[str, Any]:
     legs = (LegView(leg=leg, status=status, waybill_no=row.waybill_nos.get(leg)) for leg, status in row.legs.items())
     return {
         "order_id": row.order_id,
@@ -194,7 +195,9 @@ def _whole_address(address: Address) -> str:
 
 
 def _id_document(document: IdDocument | None) -> IdDocumentView | None:
-    return document and IdDocumentView(type=document.type, no=mask_id_no(document.no))
+    if document is None:
+        return None
+    return IdDocumentView(type=document.type, no=mask_id_no(document.no))
 
 
 def _event(row: EventRow) -> EventView:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, exists, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert
-from ulid import ULID
 
 from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, is_in, is_state, lanes, notices
@@ -22,7 +22,6 @@ __all__ = [
     "PortalTerms",
     "demote",
     "enqueue",
-    "new_id",
     "note",
     "open_event",
     "open_order",
@@ -61,11 +60,6 @@ class Lane(NamedTuple):
 
     order_id: str
     destination: str
-
-
-def new_id(now: datetime) -> str:
-    """Make a ULID of this moment."""
-    return str(ULID.from_datetime(now))
 
 
 def seal_order(sealer: Sealer, order: Order) -> bytes:
@@ -107,6 +101,7 @@ _IN_LANE = (
     deliveries.c.order_id == bindparam("lane_order"),
     deliveries.c.destination == bindparam("lane_destination"),
 )
+_NOW = bindparam("now", type_=deliveries.c.due_at.type)
 _PROMOTE = Prepared(
     update(deliveries)
     .where(
@@ -116,7 +111,8 @@ _PROMOTE = Prepared(
             lanes.c.order_id == bindparam("lane_order"), lanes.c.destination == bindparam("lane_destination")
         ),
     )
-    .values(state=State.DUE, due_at=bindparam("now"))
+    # A wait that stands outlasts whatever took the delivery off the due list meanwhile.
+    .values(state=State.DUE, due_at=case((deliveries.c.due_at > _NOW, deliveries.c.due_at), else_=_NOW))
 )
 _DEMOTE = Prepared(update(deliveries).where(*_IN_LANE, is_state(State.DUE)).values(state=State.QUEUED))
 _UNPARK = Prepared(

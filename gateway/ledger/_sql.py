@@ -6,7 +6,7 @@ a dialect and handed to the driver. Types convert both ways as they would throug
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
@@ -104,7 +104,8 @@ class _Compiled:
             for name in compiled.positiontup or ()
         ]
         columns = compiled._result_columns  # noqa: SLF001 - the only place where the result's types stand
-        self._row: Any = namedtuple("Row", [column.name for column in columns], rename=True)  # noqa: PYI024
+        names = [column.name for column in columns]
+        self._make: Callable[[Iterable[Any]], Any] = namedtuple("Row", names, rename=True)._make  # noqa: PYI024
         self._processors: list[Callable[[Any], Any] | None] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]
@@ -117,8 +118,8 @@ class _Compiled:
             )
         ]
 
-    def read(self, rows: list[Any]) -> list[Any]:
-        make, processors = self._row._make, self._processors
+    def read(self, rows: Sequence[Any]) -> list[Any]:
+        make, processors = self._make, self._processors
         return [
             make(
                 [

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
-from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger._rows import (
     NUMBER_RANKS,
     USUAL_RANK,
@@ -25,6 +24,7 @@ from govpost.gateway.ledger._rows import (
     unpark,
     withdraw_telling,
 )
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, deliveries, events, is_in, is_state, orders
 from govpost.schemas import Cause, Event, Status
@@ -238,7 +238,7 @@ class Recorder:
         return moves
 
     def _status_of(self, connection: Connection, order: Row[Any], event: Event, *, source: str) -> Status:
-        """The status that the event meets: for one that also revokes, what is left after that."""
+        """Find the status that the event meets: for one that also revokes, what is left after that."""
         if event.revokes is None:
             return _leg_status(order, event.leg)
         rest = _LAST_MOVE_BUT.on(
@@ -273,18 +273,17 @@ class Recorder:
         last = _LAST_MOVE.on(connection, {"key": order.order_id, "leg_no": target.leg}).scalar()
         back_to = Status(last) if last else Status.ACCEPTED
         self._move(connection, order.order_id, target.leg, back_to, now=now)
-        self._take_back(connection, order, event, event_no, target, back_to, now=now)
+        self._take_back(connection, order, target, event_no=event_no, back_to=back_to, now=now)
         return True
 
     def _take_back(
         self,
         connection: Connection,
         order: Row[Any],
-        event: Event,
-        event_no: int,
         target: Row[Any],
-        back_to: Status,
         *,
+        event_no: int,
+        back_to: Status,
         now: datetime,
     ) -> None:
         """Withdraw the telling that was never attempted; correct the one that was."""
@@ -397,7 +396,7 @@ class Recorder:
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
 
     def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
-        """A backend's event proves that it has the order; `cancelled` proves that it took a cancel as well."""
+        """Settle what a backend's event proves: that it has the order; `cancelled`, that it took a cancel as well."""
         proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if event.status is Status.CANCELLED else {DeliveryKind.PLACE}
         lane = Lane(order.order_id, order.backend)
         waiting = _OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})

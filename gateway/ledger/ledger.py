@@ -14,7 +14,8 @@ from sqlalchemy import Connection, delete
 
 from govpost.gateway.ledger import destinations as health
 from govpost.gateway.ledger import workers
-from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, new_id, promote, seal_order
+from govpost.gateway.ledger._chance import new_id
+from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, promote, seal_order
 from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
 from govpost.gateway.ledger.outbox import Claim, Claims, Outbox, Render, Settlement
@@ -60,14 +61,15 @@ class Ledger(Reader):
         backend_amends: frozenset[str] = frozenset(),
         group_size: int = 256,
         group_wait_s: float = 0.005,
-        on_commit: Callable[[int, float], None] = lambda size, seconds: None,
+        busy_s: float = 5.0,
+        on_commit: Callable[[int, float], None] = lambda _size, _seconds: None,
     ) -> None:
-        """Open a ledger, making it where there is none.
+        """Open a ledger, making it where there is none; `busy_s` is how long another process's lock is waited for.
 
         Raises KeyFileError, LedgerVersionError, ConfigurationError, or LedgerUnavailableError when it is locked or
         the disk is full.
         """
-        self._store = Store(url, key_file)
+        self._store = Store(url, key_file, busy_s=busy_s)
         super().__init__(self._store.reading, self._store.sealer)
         self._clock = clock
         self._backend_amends = backend_amends
@@ -123,12 +125,12 @@ class Ledger(Reader):
             case Query():
                 return lambda connection: self._orders.query(connection, portal, command)
             case Denied():
-                return lambda connection: command
+                return lambda _connection: command
 
     def _new_order(
         self, portal: str, content: OrderContent, fingerprint_of: JsonObject, *, backend: str, now: datetime
     ) -> NewOrder:
-        """Number, seal and hash an order, outside the transaction."""
+        """Give an order its number, seal and hash it, outside the transaction."""
         order = Order.model_construct(
             None, **{**dict(content), "order_id": new_id(now), "portal": portal, "accepted_at": now}
         )
@@ -276,5 +278,6 @@ def _forget_lane(lane: Lane) -> Any:
 def _touch(connection: Connection) -> None:
     """Write something, so that a full disk or a read-only file shows."""
     connection.exec_driver_sql(
-        "INSERT INTO meta (name, value) VALUES ('touched', x'00') ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        "INSERT INTO meta (name, value) VALUES ('touched', x'00') "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )

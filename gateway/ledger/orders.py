@@ -8,11 +8,19 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger._rows import (
+    Lane,
+    enqueue,
+    open_order,
+    promote,
+    seal_order,
+    withdraw_all,
+    withdraw_placement,
+)
 from govpost.gateway.ledger._sql import Prepared
-from govpost.gateway.ledger._rows import Lane, enqueue, open_order, promote, seal_order, withdraw_placement
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, deliveries, events, lookups, nonces, orders
+from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, events, is_in, lookups, nonces, orders
 from govpost.schemas import (
     Amend,
     Amended,
@@ -59,6 +67,8 @@ class Pending:
     delivery_id: str
 
 
+_WAITING = frozenset({State.QUEUED, State.DUE})
+
 _NONCE = Prepared(insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce))
 _FORGET_NONCES = Prepared(delete(nonces).where(nonces.c.seen_at < bindparam("before")))
 _INSERT_ORDER = Prepared(
@@ -98,6 +108,17 @@ _TRACES = Prepared(
         events.c.status.is_not(None),
     )
     .order_by(events.c.event_no)
+)
+#: A body that surely reached nobody need not be sent as it was.
+_UNRENDER = Prepared(
+    update(deliveries)
+    .where(
+        deliveries.c.order_id == bindparam("key"),
+        deliveries.c.destination == bindparam("backend_name"),
+        deliveries.c.kind == DeliveryKind.PLACE,
+        deliveries.c.maybe_sent.is_(False),
+    )
+    .values(call=None, sealed_body=None)
 )
 _REPLACE_CONTENT = Prepared(
     update(orders)
@@ -169,7 +190,7 @@ class Orders:
 
     def cancel(
         self, connection: Connection, portal: str, command: Cancel, *, now: datetime
-    ) -> Cancelled | Denied | Pending:
+    ) -> Cancelled | Amended | Denied | Pending:
         """Cancel an order: here while nothing was tried, else by asking the backend."""
         known = self._find(connection, portal, command.portal_ref)
         if known is None:
@@ -183,13 +204,15 @@ class Orders:
             return _too_late()
         lane = Lane(known.order_id, known.backend)
         if withdraw_placement(connection, lane, now=now):
+            # Of an order that the backend never had, it is told nothing else either.
+            withdraw_all(connection, lane, now=now)
             self._recorder.cancelled(connection, known.order_id, cause=Cause.PORTAL, now=now)
             return Cancelled(command.portal_ref, known.order_id)
         return self._owe_command(connection, lane, DeliveryKind.CANCEL, command, command.reason or "", now=now)
 
     def amend(
         self, connection: Connection, portal: str, command: Amend, *, backend_amends: frozenset[str], now: datetime
-    ) -> Amended | Denied | Pending:
+    ) -> Cancelled | Amended | Denied | Pending:
         """Change the recipient: here while nothing was tried, else by asking a backend that can."""
         known = self._find(connection, portal, command.portal_ref)
         if known is None:
@@ -205,6 +228,7 @@ class Orders:
             recipient = command.recipient.model_dump_json(exclude_none=True)
             return self._owe_command(connection, lane, DeliveryKind.AMEND, command, recipient, now=now)
         self.apply_amend(connection, known.order_id, command, now=now)
+        _UNRENDER.on(connection, {"key": known.order_id, "backend_name": known.backend})
         self._owe_command(connection, lane, DeliveryKind.AMEND, command, "", now=now, is_done=True)
         return Amended(command.portal_ref, known.order_id)
 
@@ -260,14 +284,17 @@ class Orders:
 
     @staticmethod
     def _is_untried(connection: Connection, lane: Lane) -> bool:
-        row = connection.execute(
-            select(deliveries.c.state, deliveries.c.maybe_sent).where(
+        """Tell whether all that is owed to the backend is a placement that nothing was tried of."""
+        owed = connection.execute(
+            select(deliveries.c.kind, deliveries.c.state, deliveries.c.maybe_sent).where(
                 deliveries.c.order_id == lane.order_id,
                 deliveries.c.destination == lane.destination,
-                deliveries.c.kind == DeliveryKind.PLACE,
+                is_in(*OPEN_STATES),
             )
-        ).one()
-        return not row.maybe_sent and row.state in {State.QUEUED, State.DUE}
+        ).all()
+        return [(row.kind, row.state in _WAITING, row.maybe_sent) for row in owed] == [
+            (DeliveryKind.PLACE, True, False)
+        ]
 
     def _owe_command(
         self,
@@ -313,7 +340,10 @@ def _result(pending: Pending, state: str, outcome: str | None) -> Cancelled | Am
     if state == State.SETTLED and outcome == "taken":
         done = Cancelled if pending.kind is DeliveryKind.CANCEL else Amended
         return done(pending.portal_ref, pending.order_id)
-    if state in {State.SETTLED, State.DROPPED}:
+    if state == State.WITHDRAWN and pending.kind is DeliveryKind.CANCEL:
+        # Cancels are withdrawn only together with their order.
+        return Cancelled(pending.portal_ref, pending.order_id)
+    if state in {State.SETTLED, State.DROPPED, State.WITHDRAWN}:
         return _too_late()
     return pending
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind, Document, Owed
-from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw_all
+from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.orders import Orders
@@ -161,6 +161,7 @@ _END = Prepared(
         code=bindparam("far_code"),
         sealed_text=bindparam("far_text"),
         dead_reason=bindparam("why_dead"),
+        due_at=bindparam("again"),
         ended_at=bindparam("end"),
     )
 )
@@ -175,7 +176,14 @@ _ORPHANS = select(
 _RECLAIM = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.LEASED))
-    .values(state=State.QUEUED, worker_id=None, is_uncertain=True, outcome="unknown", code="worker_died")
+    .values(
+        state=State.QUEUED,
+        worker_id=None,
+        is_uncertain=True,
+        outcome="unknown",
+        code="worker_died",
+        due_at=bindparam("ask"),
+    )
 )
 
 Render = Callable[[str, Owed], Document]
@@ -295,7 +303,7 @@ class Outbox:
                 cap_s=pause_cap_s,
                 now=now,
             )
-        else:
+        elif claim.unsayable is None:
             answered(connection, claim.destination)
         holder = _HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
@@ -353,6 +361,7 @@ class Outbox:
                 if outcome.text
                 else None,
                 "why_dead": settlement.dead_reason,
+                "again": settlement.due_at,
                 "end": None if settlement.next is Next.RETRY else now,
             },
         )
@@ -384,11 +393,12 @@ class Outbox:
 
     @staticmethod
     def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
-        """Take work from dead workers: it may have been sent, so it is uncertain, and asked after no sooner than a time-out."""
+        """Take work from dead workers: it may have been sent, so it is uncertain; asked after no sooner than a time-out."""
         orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
+        ask_at = now + timedelta(seconds=probe_after_s)
         for orphan in orphans:
-            _RECLAIM.on(connection, {"did": orphan.delivery_id})
-            promote(connection, Lane(orphan.order_id, orphan.destination), now=now + timedelta(seconds=probe_after_s))
+            _RECLAIM.on(connection, {"did": orphan.delivery_id, "ask": ask_at})
+            promote(connection, Lane(orphan.order_id, orphan.destination), now=ask_at)
             _ATTEMPT.on(
                 connection,
                 {
@@ -452,7 +462,7 @@ class Outbox:
         )
 
 
-def _dead(connection: Connection, delivery_id: str) -> Row[Any]:
+def _dead(connection: Connection, delivery_id: str) -> Row[str, str, str, str]:
     row = connection.execute(
         select(deliveries.c.order_id, deliveries.c.destination, deliveries.c.kind, deliveries.c.state).where(
             deliveries.c.delivery_id == delivery_id

@@ -360,7 +360,7 @@ class Reader:
         return LedgerStats(
             orders={(portal, status): count for portal, status, count in by_status},
             deliveries=depth,
-            oldest_due_at=dict(oldest),  # type: ignore[arg-type]  # rows of two are pairs
+            oldest_due_at=dict(oldest),
         )
 
 

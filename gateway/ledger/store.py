@@ -19,20 +19,20 @@ from govpost.schemas.errors import ConfigurationError, KeyFileError, LedgerUnava
 __all__ = ["Store"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_BUSY_MS = 5_000
 _KEY_CHECK = "key_check"
+_DURABLE = {"journal_mode": "WAL", "synchronous": "FULL"}
 
 
 class Store:
     """The two engines of a ledger's file: one that writes, one that cannot."""
 
-    def __init__(self, url: str, key_file: Path) -> None:
+    def __init__(self, url: str, key_file: Path, *, busy_s: float) -> None:
         self.path = _database_path(url)
         is_new = not self.path.exists() or self.path.stat().st_size == 0
         self.keys = _load_or_create(key_file, is_new=is_new)
         self.sealer = Sealer(self.keys)
-        self.writing = _engine(url, begin="BEGIN IMMEDIATE", pragmas={"journal_mode": "WAL", "synchronous": "FULL"})
-        self.reading = _engine(url, begin="BEGIN", pragmas={"query_only": "ON"})
+        self.writing = _engine(url, begin="BEGIN IMMEDIATE", busy_s=busy_s, pragmas=_DURABLE)
+        self.reading = _engine(url, begin="BEGIN", busy_s=busy_s, pragmas={"query_only": "ON"})
         try:
             with self.writing.connect() as connection, connection.begin():
                 _migrate(connection)
@@ -63,9 +63,9 @@ def _load_or_create(path: Path, *, is_new: bool) -> KeyFile:
     return KeyFile.load(path)
 
 
-def _engine(url: str, *, begin: str, pragmas: dict[str, str]) -> Engine:
+def _engine(url: str, *, begin: str, busy_s: float, pragmas: dict[str, str]) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False, "isolation_level": None})
-    every = {"busy_timeout": str(_BUSY_MS), "foreign_keys": "OFF", "temp_store": "MEMORY", **pragmas}
+    every = {"busy_timeout": str(round(busy_s * 1000)), "foreign_keys": "OFF", "temp_store": "MEMORY", **pragmas}
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -90,7 +90,8 @@ def _migrate(connection: Connection) -> None:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise LedgerVersionError(
-            f"the ledger was written by a newer govpost (revision {current}); upgrade govpost, never downgrade the ledger"
+            f"the ledger was written by a newer govpost (revision {current}); "
+            "upgrade govpost, never downgrade the ledger"
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

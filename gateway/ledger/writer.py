@@ -38,7 +38,7 @@ class Writer:
         *,
         group_size: int = 256,
         group_wait_s: float = 0.005,
-        on_commit: Callable[[int, float], None] = lambda size, seconds: None,
+        on_commit: Callable[[int, float], None] = lambda _size, _seconds: None,
     ) -> None:
         self._engine = engine
         driver: Any = engine.dialect.loaded_dbapi

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.ingress import Bound, serve
 from govpost.gateway.metrics import Metrics
@@ -83,6 +84,17 @@ class Served:
         return self.http.request(method, self.url(path), headers=headers, timeout=_TIMEOUT_S, **kwargs)
 
     @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let the ledger's log grow no further, as on a full disk."""
+        size = self.gateway.ledger.path.with_name(f"{self.gateway.ledger.path.name}-wal").stat().st_size
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    @contextmanager
     def damage(self, table: str) -> Iterator[None]:
         """Take a table away, so that whatever reads or writes it meets what it was never meant to."""
         self._rename(table, "gone")
@@ -101,17 +113,6 @@ class Served:
         return order_id
 
 
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file grow, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 Start = Callable[..., Served]
 
 
@@ -120,7 +121,7 @@ def open_gateway(tmp_path: Path) -> Iterator[Callable[..., tuple[Gateway, Metric
     """Open gateways from settings; keyword arguments are keys of `[ingress]`."""
     with ExitStack() as opened:
 
-        def open_one(*, tokens: tuple[str, ...] = (TOKEN,), **ingress: int | float) -> tuple[Gateway, Metrics]:
+        def open_one(*, tokens: tuple[str, ...] = (TOKEN,), **ingress: float) -> tuple[Gateway, Metrics]:
             config = tmp_path / "govpost.toml"
             lines = "\n".join(f"{name} = {value}" for name, value in ingress.items())
             config.write_text(_CONFIG.format(tokens=json.dumps(tokens), ingress=lines, **KEYS), encoding="utf-8")

@@ -1,4 +1,5 @@
 """/api/v1 over real sockets: who may, events in, orders out, and every error a problem."""
+# ruff: noqa: F811 - a parameter named like an imported fixture is that fixture
 
 import json
 from base64 import b64encode
@@ -6,8 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-
-from ingress_fixtures import EXAMPLE, PERSONAL, TOKEN, Served, Start, full_disk, open_gateway, start  # noqa: F401 - fixtures
+from ingress_fixtures import EXAMPLE, PERSONAL, TOKEN, Served, Start, open_gateway, start  # noqa: F401 - fixtures are used by name
 
 NOBODYS = "01HGGY4B5R0000000000000AB1"
 PROBLEM_TYPE = "application/problem+json"
@@ -118,9 +118,7 @@ def test_an_event_in_the_far_future_is_refused(start: Start) -> None:
     served = start()
     path = events_path(served.place())
     times = ("2023-12-01T08:22:30+08:00", "2023-12-01T08:22:31+08:00")
-    replies = [
-        served.call("POST", path, json={**COLLECTED, "event_id": time, "occurred_at": time}) for time in times
-    ]
+    replies = [served.call("POST", path, json={**COLLECTED, "event_id": time, "occurred_at": time}) for time in times]
     assert [reply.status_code for reply in replies] == [201, 422]
     assert problem_of(replies[1])["detail"].startswith("occurred_at")
 
@@ -160,7 +158,7 @@ def test_an_unwritable_ledger_is_503(start: Start) -> None:
     """Nothing was recorded, and the backend is told to come back."""
     served = start()
     order_id = served.place()
-    with full_disk():
+    with served.full_disk():
         reply = served.call("POST", events_path(order_id), json=COLLECTED)
     assert (problem_of(reply)["status"], reply.headers["retry-after"]) == (503, "1")
 

@@ -1,4 +1,5 @@
 """The doors over real sockets: portals, health, the admin port, faults, starting and stopping."""
+# ruff: noqa: F811 - a parameter named like an imported fixture is that fixture
 
 import asyncio
 import json
@@ -11,11 +12,11 @@ from typing import Any
 
 import pytest
 import requests
+from ingress_fixtures import CREATE, EXAMPLE, TOKEN, Served, Start, open_gateway, start  # noqa: F401 - fixtures are used by name
+
 from govpost.gateway.ingress import serve
 from govpost.gateway.ingress.faults import Faults
 from govpost.schemas.errors import ConfigurationError
-
-from ingress_fixtures import CREATE, EXAMPLE, TOKEN, Served, Start, full_disk, open_gateway, start  # noqa: F401 - fixtures
 
 BODY = EXAMPLE["body"].encode()
 HEADERS: dict[str, str] = EXAMPLE["headers"]
@@ -81,7 +82,9 @@ def test_a_header_that_stands_twice_is_refused(start: Start, name: str) -> None:
 
 def test_list_headers_of_proxies_may_stand_twice(start: Start) -> None:
     """What proxies add on the way does not spoil an order."""
-    answer = exchange(start(), request_bytes("X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 10.0.0.2", "Via: a", "Via: b"))
+    answer = exchange(
+        start(), request_bytes("X-Forwarded-For: 10.0.0.1", "X-Forwarded-For: 10.0.0.2", "Via: a", "Via: b")
+    )
     assert code_of(answer) == "000000000000"
 
 
@@ -103,7 +106,9 @@ def test_trailers_are_not_headers(start: Start) -> None:
     assert code_of(exchange(start(), head.encode() + chunk + end.encode())) == "YKB401001"
 
 
-@pytest.mark.parametrize("path", ["/portals/nobody/orders/create", "/portals/", "/portals//", "/elsewhere", "/portalsx"])
+@pytest.mark.parametrize(
+    "path", ["/portals/nobody/orders/create", "/portals/", "/portals//", "/elsewhere", "/portalsx"]
+)
 def test_an_unknown_door_is_404_in_plain_text(start: Start, path: str) -> None:
     """A path that no portal of the settings stands behind is not found, without an envelope."""
     served = start()
@@ -114,7 +119,7 @@ def test_an_unknown_door_is_404_in_plain_text(start: Start, path: str) -> None:
 def test_an_unwritable_ledger_says_try_again_in_the_portals_words(start: Start) -> None:
     """While the ledger takes nothing, the portal is told to come back, and nothing is acknowledged."""
     served = start()
-    with full_disk():
+    with served.full_disk():
         assert code_of(exchange(served, request_bytes())) == "YKB500000"
     assert code_of(exchange(served, request_bytes())) == "000000000000"
 
@@ -139,7 +144,7 @@ def test_a_serving_process_is_alive_and_ready(start: Start) -> None:
 def test_an_unwritable_ledger_is_alive_but_not_ready(start: Start) -> None:
     """Restarting would not help a full disk; sending orders elsewhere would."""
     served = start()
-    with full_disk():
+    with served.full_disk():
         alive, ready = (served.http.get(served.url(path), timeout=10) for path in ("/healthz", "/readyz"))
     assert (alive.status_code, ready.status_code, ready.headers["retry-after"]) == (200, 503, "1")
 
@@ -238,7 +243,7 @@ def call_app(app: Any, *, path: str) -> list[dict[str, Any]]:
 # Starting and stopping.
 
 
-def test_a_port_that_is_taken_is_a_configuration_error(open_gateway: Callable[..., Any]) -> None:  # noqa: F811
+def test_a_port_that_is_taken_is_a_configuration_error(open_gateway: Callable[..., Any]) -> None:
     """The settings' key is named, and nothing is left open."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         gateway, metrics = open_gateway(admin_port=other.getsockname()[1])
@@ -247,7 +252,7 @@ def test_a_port_that_is_taken_is_a_configuration_error(open_gateway: Callable[..
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_stop_cleanly(open_gateway: Callable[..., Any], number: int) -> None:  # noqa: F811
+def test_signals_stop_cleanly(open_gateway: Callable[..., Any], number: int) -> None:
     """Serving returns on SIGTERM and SIGINT, the port closed."""
     gateway, metrics = open_gateway()
     ports = []

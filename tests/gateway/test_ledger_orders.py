@@ -185,6 +185,17 @@ def test_a_placement_that_surely_never_left_can_be_taken_back(bench: Bench) -> N
     assert bench.cancel() == Cancelled("R1", order_id)
 
 
+def test_what_waits_behind_a_placement_goes_with_it(bench: Bench) -> None:
+    """An amendment of an order that the backend never had is not sent to it; the portal learns that it came too late."""
+    order_id = bench.order()
+    placement = bench.claim_one(bench.POST)
+    pending = bench.amend()
+    bench.settle(placement, OutcomeKind.NOT_SENT)
+    assert bench.cancel() == Cancelled("R1", order_id)
+    assert bench.claim(bench.POST) == ()
+    assert problem(bench.ledger.command_result(pending)) is Problem.TOO_LATE
+
+
 def test_a_placement_in_doubt_cannot_be_taken_back(bench: Bench) -> None:
     """After an unknown outcome a later attempt that never left does not make the placement untried."""
     bench.order()
@@ -212,6 +223,26 @@ def test_amending_an_untried_order_is_settled_here(bench: Bench) -> None:
     assert claim.owed.order.recipient == bench.NEIGHBOUR
     bench.settle(claim)
     assert bench.claim(bench.POST) == ()
+
+
+def test_amending_what_never_left_changes_what_is_sent(bench: Bench) -> None:
+    """A body that was rendered, and surely reached nobody, is made anew for the amended recipient."""
+    bench.order()
+    bench.settle(bench.claim_one(bench.POST), OutcomeKind.NOT_SENT)
+    assert isinstance(bench.amend(), Amended)
+    assert bench.NEIGHBOUR.name.encode() in bench.claim_one(bench.POST).document.body
+
+
+def test_amendments_keep_their_order(bench: Bench) -> None:
+    """An amendment behind an older one that still waits goes out behind it, so that the newest holds in the end."""
+    order_id = bench.order()
+    newer = Party(name="孙晓", phone="13800005678", address=Address(street="江北城2号"))
+    placement = bench.claim_one(bench.POST)
+    bench.amend(command_id="A1")
+    bench.settle(placement, OutcomeKind.NOT_SENT)
+    assert isinstance(bench.amend(command_id="A2", recipient=newer), Pending)
+    assert bench.tell_all(bench.POST) == ["place", "amend", "amend"]
+    assert bench.ledger.read_order(order_id).order.recipient == newer
 
 
 def test_an_amendment_is_not_applied_twice(bench: Bench) -> None:

@@ -1,12 +1,13 @@
 """The outbox: what is due to whom, who is at it, and what becomes of it when something breaks."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from govpost.gateway.ledger import DeadReason, Next, Pending
-from govpost.schemas import Cancelled, OutcomeKind, Status
+from govpost.schemas import Cancelled, Outcome, OutcomeKind, Problem, Status
 from govpost.schemas.errors import LedgerError, UnsupportedFeatureError
 
 Bench = Any
@@ -75,6 +76,18 @@ def test_a_claim_takes_the_oldest_first_and_no_more_than_asked(bench: Bench) -> 
     first = bench.claim(bench.POST, most=3)
     assert [claim.owed.order.order_id for claim in first] == orders[:3]
     assert bench.claim_one(bench.POST).owed.order.order_id == orders[3]
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.BUSY, OutcomeKind.UNKNOWN])
+def test_a_pause_does_not_shorten_a_wait(bench: Bench, kind: OutcomeKind) -> None:
+    """What a destination asked to wait with still waits when its lane was paused and resumed meanwhile."""
+    order_id = bench.order()
+    claim = bench.claim_one(bench.POST)
+    bench.ledger.pause_lane(order_id, bench.POST, reason="asked to")
+    bench.settle(claim, kind, due_in_s=3600)
+    bench.pass_time(seconds=60)
+    bench.ledger.resume_lane(order_id, bench.POST)
+    assert due_in_s(bench, bench.POST) == 3600 - 60
 
 
 def test_a_number_that_comes_ahead_does_not_shorten_a_wait(bench: Bench) -> None:
@@ -345,11 +358,11 @@ def test_dropping_with_cancel_answers_the_portal_s_own_cancel(bench: Bench) -> N
     """A cancel that waited behind the dead placement is answered yes and never sent."""
     order_id = bench.order()
     claim = bench.claim_one(bench.POST)
-    pending = bench.cancel()
-    bench.amend()
+    cancel, amend = bench.cancel(), bench.amend()
     bench.settle(claim, OutcomeKind.REFUSED)
     bench.ledger.drop(claim.owed.delivery_id, reason="no such address", cancel=True)
-    assert bench.ledger.command_result(pending) == Cancelled("R1", order_id)
+    assert bench.ledger.command_result(cancel) == Cancelled("R1", order_id)
+    assert bench.ledger.command_result(amend).problem is Problem.TOO_LATE
     assert bench.claim(bench.POST) == ()
 
 
@@ -503,6 +516,16 @@ def test_a_lockout_pauses_at_once(bench: Bench, kind: OutcomeKind) -> None:
     assert (row.state, row.reason) == ("broken", kind.value)
     bench.pass_time(seconds=5)
     assert len(bench.claim(bench.POST)) == 1
+
+
+def test_what_cannot_be_said_opens_nothing(bench: Bench) -> None:
+    """A delivery that never leaves proves nothing of a broken destination."""
+    bench.order("R1")
+    breakages(bench, 10)
+    bench.pass_time(seconds=5)
+    (claim,) = bench.ledger.claim(bench.POST, worker_id="w1", most=1, render=bench.render).result().claims
+    bench.settle(replace(claim, document=None, unsayable=Outcome(OutcomeKind.REFUSED)), OutcomeKind.REFUSED)
+    assert bench.ledger.destination(bench.POST).state == "broken"
 
 
 def test_a_dead_trial_does_not_keep_a_destination_closed(bench: Bench) -> None:

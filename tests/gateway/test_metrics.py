@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+
 from govpost.gateway.ledger.reads import LedgerStats
 from govpost.gateway.metrics import Metrics
 from govpost.schemas.errors import LedgerUnavailableError

@@ -32,7 +32,10 @@ def _push(mock: YukuaibanMock, *, timeout_s: float | tuple[float, float] | None 
     path = "/base" + PATH if mock.url == PORTAL else PATH
     request = mock.sign_request(path, body.encode())
     reply = requests.post(
-        f"{mock.url}{PATH}", data=request.body, headers=dict(request.headers), timeout=timeout_s  # noqa: S113
+        f"{mock.url}{PATH}",
+        data=request.body,
+        headers=dict(request.headers),
+        timeout=timeout_s,
     )
     return reply.json()  # type: ignore[no-any-return]
 

@@ -90,5 +90,6 @@ def test_clear_forgets_script_and_rates() -> None:
 
 def test_every_kind_has_one_direction() -> None:
     """Each kind of fault is either of what comes in or of what goes out."""
-    assert INCOMING | OUTGOING == set(FaultKind)
+    kinds = INCOMING | OUTGOING
+    assert kinds == set(FaultKind)
     assert not INCOMING & OUTGOING

@@ -9,6 +9,7 @@ import pytest
 import requests
 import responses
 
+from govpost.mocks._synthetic import s10_number
 from govpost.mocks.base import dump_json
 from govpost.mocks.faults import FaultPlan
 from govpost.mocks.postal import COURSES, PostalMock, sign_webhook
@@ -18,7 +19,7 @@ from govpost.schemas.identifiers import check_waybill_no
 from govpost.schemas.lifecycle import may_move
 
 EXAMPLES_AT = datetime.fromtimestamp(1701389550, UTC)
-SECRET = "demo-secret-webhook-do-not-use"  # noqa: S105
+SECRET = "demo-secret-webhook-do-not-use"
 ORDER_ID = "01HGJ0000000000000000000AA"
 GATEWAY = "http://gateway.test"
 
@@ -26,7 +27,7 @@ GATEWAY = "http://gateway.test"
 @pytest.fixture
 def post() -> PostalMock:
     """Give a post whose clock stands at the moment of the worked examples."""
-    return PostalMock(now=lambda: EXAMPLES_AT, gateway_url=GATEWAY, api_token="token-1")  # noqa: S106
+    return PostalMock(now=lambda: EXAMPLES_AT, gateway_url=GATEWAY, api_token="token-1")
 
 
 def _order(order_id: str = ORDER_ID, **members: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def _event(event_id: str = "d1", verb: str = "placed", order: Any = None, **memb
     return {name: value for name, value in {**known, **members}.items() if value is not None}
 
 
-def _request(document: Any, *, at: datetime = EXAMPLES_AT, body: bytes | None = None, **headers: str) -> WireRequest:
+def _request(document: Any, *, at: datetime = EXAMPLES_AT, body: bytes | None = None, **headers: Any) -> WireRequest:
     """Sign a single event or, for a list, a batch; `headers` with _ for - replace or add."""
     content = dump_json(document) if body is None else body
     is_batch = isinstance(document, list)
@@ -74,7 +75,7 @@ def _request(document: Any, *, at: datetime = EXAMPLES_AT, body: bytes | None = 
     return WireRequest("POST", "/orders", merged, content)
 
 
-def _tell(post: PostalMock, document: Any, **headers: str) -> tuple[int, Any]:
+def _tell(post: PostalMock, document: Any, **headers: Any) -> tuple[int, Any]:
     reply = post.handle(_request(document, **headers))
     return reply.status, json.loads(reply.body)
 
@@ -110,7 +111,8 @@ class TestSignature:
     @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
     def test_missing(self, post: PostalMock, name: str) -> None:
         """Each header is missed by name."""
-        _assert_refused(post, _request(_event(), **{name.replace("-", "_"): ""}), 401, f"header {name}")
+        changed: dict[str, Any] = {name.replace("-", "_"): ""}
+        _assert_refused(post, _request(_event(), **changed), 401, f"header {name}")
 
     def test_wrong(self, post: PostalMock) -> None:
         """A changed body no longer goes with the signature."""
@@ -243,7 +245,12 @@ class TestOrders:
         batch = [_event("d1"), _event("d2", "cancelled", _order("B")), _event("d1"), _event("d3", order=_order("C"))]
         status, answers = _tell(post, batch)
         assert status == 200
-        assert [(each["id"], each["status"]) for each in answers] == [("d1", 200), ("d2", 422), ("d1", 409), ("d3", 200)]
+        assert [(each["id"], each["status"]) for each in answers] == [
+            ("d1", 200),
+            ("d2", 422),
+            ("d1", 409),
+            ("d3", 200),
+        ]
         assert answers[0]["waybill_no"] == answers[2]["waybill_no"] != answers[3]["waybill_no"]
 
     def test_batch_has_no_idempotency_key(self, post: PostalMock) -> None:
@@ -331,7 +338,9 @@ class TestPosting:
         """All events in one request, each with its order_id, and the statuses from the list that comes back."""
         _tell(post, _event())
         events = post.play(ORDER_ID, "in_transit")
-        answer = [{"event_id": event["event_id"], "status": status} for event, status in zip(events, (201, 200))]
+        answer = [
+            {"event_id": event["event_id"], "status": status} for event, status in zip(events, (201, 200), strict=True)
+        ]
         with responses.RequestsMock() as gateway:
             sent = gateway.post(f"{GATEWAY}/api/v1/events", json=answer)
             assert post.post_events(events, as_list=True) == [(f"{ORDER_ID}-1", 201), (f"{ORDER_ID}-2", 200)]
@@ -361,6 +370,13 @@ class TestPosting:
         with responses.RequestsMock(), pytest.raises(requests.ConnectionError):
             post.post_events(post.play(ORDER_ID, "collected"))
         assert [event["status"] for event in post.play(ORDER_ID, "in_transit")] == ["in_transit"]
+
+
+def test_serials_have_right_check_digits() -> None:
+    """Every serial makes a valid number, those with the special check digits too."""
+    numbers = [s10_number("EA", serial) for serial in range(10**8 - 100, 10**8 + 100)]
+    assert [check_waybill_no(number) for number in numbers] == numbers
+    assert len(set(numbers)) == 200
 
 
 def test_report_has_no_personal_data(post: PostalMock) -> None:

@@ -27,9 +27,7 @@ def server() -> Iterator[Served]:
 
 def _push(server: Served, session: requests.Session, *, timeout_s: float = LONG_S) -> requests.Response:
     """Push the one waybill, signed anew."""
-    body = (
-        f'{{"requestId":"{"1" * 32}","order_id":"{ORDER_NO}","logistic_code":"EA969294768CN","shipper_code":"EMS"}}'
-    )
+    body = f'{{"requestId":"{"1" * 32}","order_id":"{ORDER_NO}","logistic_code":"EA969294768CN","shipper_code":"EMS"}}'
     request = server.mock.sign_request(PATH, body.encode())
     return session.post(server.url + PATH, data=request.body, headers=dict(request.headers), timeout=timeout_s)
 

@@ -60,12 +60,14 @@ SECRET_OPENS_TO = {
     },
 }
 CREATE_SIGN = "6da6af6c8af34f542eb1caf9a86bbcbe645aff8504af21fb547963f67e45074b"
-SECRET_HEAD = "ICEiIyQlJicoKSorLC0uL6rNpXPYnRVhH47W9fEnAPfhSci/PSniEXsIeX3Jn+UNqsTeL3o7+MIbruwW341lrC/Irp2E7QsqAO92J1OHSSK3"  # noqa: E501, S105
+SECRET_HEAD = (
+    "ICEiIyQlJicoKSorLC0uL6rNpXPYnRVhH47W9fEnAPfhSci/PSniEXsIeX3Jn+UNqsTeL3o7+MIbruwW341lrC/Irp2E7QsqAO92J1OHSSK3"
+)
 PUSH_SIGN = "9e8c3c9f1829a459e3430b375287864de00aaaad40169ce583bd7bfd118dc20b"
 PUSH_BODY = (
-    '{"requestId":"00000000000000000000000000000001","order_id":"YKB20231201000123",'
-    '"logistic_code":"EA969294768CN","shipper_code":"EMS"}'
-).encode()
+    b'{"requestId":"00000000000000000000000000000001","order_id":"YKB20231201000123",'
+    b'"logistic_code":"EA969294768CN","shipper_code":"EMS"}'
+)
 
 
 class Clock:
@@ -219,7 +221,7 @@ class TestSignature:
 
     def test_other_secret(self, mock: YukuaibanMock) -> None:
         """Another app's secret signs nothing here."""
-        stranger = YukuaibanMock(app_secret="another", now=mock.now)  # noqa: S106
+        stranger = YukuaibanMock(app_secret="another", now=mock.now)
         _assert_refused(mock, stranger.sign_request(PUSH_PATH, PUSH_BODY), "401", "header X-Sign")
 
 
@@ -347,7 +349,7 @@ class TestPushes:
         assert (answer["result_code"], answer["reason"].partition(":")[0]) == ("400", where)
 
     def test_query(self, push: Gateway) -> None:
-        """querytrace lists waybills and the traces taken."""
+        """A querytrace lists waybills and the traces taken."""
         push.waybill()
         push.waybill(leg=2, logistic_code="EB000000005CN")
         push.trace("30")

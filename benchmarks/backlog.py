@@ -1,0 +1,152 @@
+"""What one delivery costs while few, many and very many wait; how much memory the daemon takes; how it comes back."""
+
+import tempfile
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from benchmarks.filling import fill
+from benchmarks.processes import closed_port, mock, mock_state, serving, start_daemon, wait_for, write_settings
+from benchmarks.report import Figure, middle
+from govpost.adapters.base import Document, Owed
+from govpost.gateway.gateway import Gateway
+from govpost.gateway.ledger import Next, Settlement
+from govpost.gateway.ledger.outbox import Claim
+from govpost.gateway.worker import utc_now
+from govpost.mocks._synthetic import s10_number
+from govpost.schemas import Outcome, OutcomeKind
+
+__all__ = ["backlog", "restart"]
+
+_WORKER = "01BENCHMARKBENCHMARKBENCHM"
+_AT_ONCE = 32
+_ROUNDS = 5
+
+
+def backlog(*, is_quick: bool) -> list[Figure]:
+    """Claim and settle at three depths, interleaved; then start the daemon on the deepest with nobody to deliver to."""
+    depths = (100, 300, 1_000) if is_quick else (1_000, 100_000, 1_000_000)
+    per_round = 64 if is_quick else 640
+    with tempfile.TemporaryDirectory() as name, closed_port() as nobody:
+        settings = {depth: _filled(Path(name) / str(depth), depth, per_round, nobody) for depth in depths}
+        costs = _costs(settings, per_round)
+        resident, peak, metrics_s = _memory(settings[depths[-1]])
+    return [
+        *(
+            Figure(f"cost_{depth}_us", costs[depth] * 1e6, f"claim and settle with {depth:,} waiting, µs a delivery")
+            for depth in depths
+        ),
+        Figure("flatness", max(costs.values()) / min(costs.values()), "dearest against cheapest", at_most=1.3),
+        Figure("resident_mib", resident, f"daemon's memory with {depths[-1]:,} waiting, MiB", at_most=250),
+        Figure("peak_mib", peak, "the same at its highest, MiB"),
+        Figure("metrics_s", metrics_s, "reading /metrics then, seconds"),
+    ]
+
+
+def _filled(folder: Path, depth: int, per_round: int, nobody: str) -> Path:
+    """Make a ledger that is still `depth` deep after all rounds but the warm-up's remainder."""
+    folder.mkdir()
+    settings = write_settings(folder, portal_url=nobody, post_url=nobody)
+    fill(settings, depth + (_ROUNDS + 1) * per_round)
+    return settings
+
+
+def _costs(settings: dict[int, Path], per_round: int) -> dict[int, float]:
+    """Work through `per_round` deliveries of each ledger in turn; returns the median seconds of one delivery."""
+    gateways = {depth: Gateway.from_toml(path) for depth, path in settings.items()}
+    measured: dict[int, list[float]] = {depth: [] for depth in settings}
+    try:
+        for gateway in gateways.values():
+            gateway.ledger.register(_WORKER, holds_lock=False).result()
+            _work(gateway, per_round)
+        for _ in range(_ROUNDS):
+            for depth, gateway in gateways.items():
+                measured[depth].append(_work(gateway, per_round) / per_round)
+        for gateway in gateways.values():
+            gateway.ledger.retire(_WORKER).result()
+    finally:
+        for gateway in gateways.values():
+            gateway.close()
+    return {depth: middle(rounds) for depth, rounds in measured.items()}
+
+
+def _work(gateway: Gateway, number: int) -> float:
+    begun = time.perf_counter()
+    done = 0
+    while done < number:
+        claims = gateway.ledger.claim(
+            "post", worker_id=_WORKER, most=_AT_ONCE, render=lambda name, owed: _render(gateway, name, owed)
+        ).result()
+        for settled in [_settle(gateway, claim) for claim in claims.claims]:
+            settled.result()
+        done += len(claims.claims)
+    return time.perf_counter() - begun
+
+
+def _render(gateway: Gateway, name: str, owed: Owed) -> Document:
+    document: Document = gateway.backends[name].adapter.render(owed)
+    return document
+
+
+def _settle(gateway: Gateway, claim: Claim) -> Future[bool]:
+    relay = gateway.settings.relay
+    serial = int.from_bytes(claim.owed.delivery_id[-4:].encode())
+    taken = Outcome(OutcomeKind.TAKEN, waybill_no=s10_number("EA", serial))  # type: ignore[arg-type]  # made to be one
+    return gateway.ledger.settle(
+        Settlement(claim=claim, outcome=taken, next=Next.SETTLE, started_at=utc_now()),
+        worker_id=_WORKER,
+        pause_base_s=relay.pause_base_s,
+        pause_cap_s=relay.pause_cap_s,
+        breakages_to_pause=relay.breakages_to_pause,
+    )
+
+
+def _memory(settings: Path) -> tuple[float, float, float]:
+    """Start the daemon and let it try; returns resident and highest MiB, and the seconds of one look at /metrics."""
+    with serving(settings) as daemon:
+        # Until the breaker has paused both, every connection was refused many times.
+        wait_for(lambda: "destination.paused" in _log(settings) or _log(settings).count("retry_scheduled") > _AT_ONCE, every_s=0.1)
+        begun = time.perf_counter()
+        daemon.figure("govpost_ledger_readable")
+        seconds = time.perf_counter() - begun
+        return (*daemon.memory_mib(), seconds)
+
+
+def _log(settings: Path) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in settings.parent.glob("serve-*.log"))
+
+
+def restart(*, is_quick: bool) -> list[Figure]:
+    """Kill the daemon while it delivers, start it again, and wait until the post receives something."""
+    depth, rounds = (300, 1) if is_quick else (100_000, 5)
+    with tempfile.TemporaryDirectory() as name, mock("postal", Path(name)) as post_url, closed_port() as nobody:
+        settings = write_settings(Path(name), portal_url=nobody, post_url=post_url)
+        fill(settings, depth)
+        seconds = [_kill_and_return(settings, post_url) for _ in range(rounds)]
+        twice = mock_state(post_url)["placed_twice"]
+    return [
+        Figure("first_delivery_s", middle(seconds), f"from kill -9 to the next delivery, {depth:,} waiting, seconds"),
+        Figure("slowest_s", max(seconds), "the slowest of the rounds, seconds"),
+        Figure("placed_twice", float(twice), "orders that the post was asked to mail twice", at_most=0),
+    ]
+
+
+def _kill_and_return(settings: Path, post_url: str) -> float:
+    before = _received(post_url)
+    daemon = start_daemon(settings)
+    wait_for(lambda: _received(post_url) > before, every_s=0.005)
+    killed_at = time.perf_counter()
+    daemon.kill()
+    # Nothing more can come from the dead one: what it had sent is counted by now.
+    before = _received(post_url)
+    daemon = start_daemon(settings)
+    try:
+        wait_for(lambda: _received(post_url) > before, every_s=0.005)
+        return time.perf_counter() - killed_at
+    finally:
+        daemon.kill()
+
+
+def _received(post_url: str) -> int:
+    orders: int = mock_state(post_url)["received"]
+    return orders

@@ -1,0 +1,129 @@
+"""Orders a second all the way: accepted, placed at the post, the waybill reported to the portal."""
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import requests
+from ulid import ULID
+from uvloop import new_event_loop
+
+from benchmarks.intake import build_requests, is_success
+from benchmarks.load import Load, drive
+from benchmarks.processes import mock, mock_state, serving, wait_for, write_settings
+from benchmarks.report import Figure, middle
+from govpost.adapters.base import DeliveryKind, Outbound, Owed
+from govpost.gateway.gateway import Gateway
+from govpost.gateway.worker import system_source, utc_now
+from govpost.mocks._synthetic import s10_number
+from govpost.mocks.yukuaiban import YukuaibanMock, new_orders
+from govpost.schemas import Event, Order, Place, Status, Update, WireRequest
+
+__all__ = ["end_to_end"]
+
+_CONNECTIONS = 32
+_LOOK_EVERY_S = 0.1
+
+
+def end_to_end(*, is_quick: bool) -> list[Figure]:
+    """Measure the whole way with mocks in processes of their own, beside bare aiohttp calls to the same mocks."""
+    number, rounds = (100, 1) if is_quick else (3_000, 3)
+    ours, bare, placed, told, cpu = [], [], 0, 0, []
+    for seed in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with mock("postal", folder) as post_url, mock("yukuaiban", folder) as portal_url:
+                settings = write_settings(folder, portal_url=portal_url, post_url=post_url)
+                seconds, cpu_s = _ours(settings, number, portal_url=portal_url, seed=seed)
+                ours.append(number / seconds)
+                cpu.append(cpu_s / number)
+                placed += mock_state(post_url)["placements"]
+                told += mock_state(portal_url)["waybills"]
+                bare.append(number / _bare(settings, number, (post_url, portal_url), seed=seed))
+    rate, ceiling = middle(ours), middle(bare)
+    return [
+        Figure("orders_per_s", rate, "orders accepted, placed and told a second, sustained", at_least=400),
+        Figure("bare_aiohttp_per_s", ceiling, "bare aiohttp calls to the same mocks, orders (two calls) a second"),
+        Figure("of_bare_aiohttp", rate / ceiling, "ours, as a share of that"),
+        Figure("cpu_per_order_ms", middle(cpu) * 1e3, "processor time of the daemon for an order, ms"),
+        Figure("orders", float(number * rounds), "orders sent in all"),
+        Figure("not_placed_once", float(placed - number * rounds), "placements more or fewer than orders", at_least=0, at_most=0),
+        Figure("not_told_once", float(told - number * rounds), "waybills told more or fewer than orders", at_least=0, at_most=0),
+    ]
+
+
+def _ours(settings: Path, number: int, *, portal_url: str, seed: int) -> tuple[float, float]:
+    """Send orders and wait until the portal has every waybill; returns seconds, and processor seconds of the daemon."""
+    with serving(settings) as daemon:
+        ready = build_requests(number, url=daemon.url, seed=seed)
+        load = Load()
+
+        def send() -> None:
+            load.unwanted += drive(daemon.url, ready, is_wanted=is_success, connections=_CONNECTIONS).unwanted
+
+        sender = threading.Thread(target=send)
+        cpu_before, begun = daemon.cpu_s(), time.perf_counter()
+        sender.start()
+        wait_for(lambda: mock_state(portal_url)["waybills"] >= number, every_s=_LOOK_EVERY_S)
+        seconds = time.perf_counter() - begun
+        sender.join()
+        if load.unwanted:
+            raise RuntimeError(f"{len(load.unwanted)} orders were not taken")
+        return seconds, daemon.cpu_s() - cpu_before
+
+
+def _bare(settings: Path, number: int, urls: Sequence[str], *, seed: int) -> float:
+    """Make the same calls from a bare client, both systems at once; returns seconds."""
+    for url in urls:
+        requests.post(f"{url}/__mock__/reset", timeout=30).raise_for_status()
+    with Gateway.from_toml(settings) as gateway:
+        placements, tellings = _calls(gateway, number, seed=seed + 1_000)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_send_all(placements, tellings))
+
+
+def _calls(gateway: Gateway, number: int, *, seed: int) -> tuple[list[WireRequest], list[WireRequest]]:
+    source, portal = system_source(utc_now), YukuaibanMock()
+    yukuaiban, post = gateway.portals["yukuaiban"].adapter, gateway.backends["post"].adapter
+    placements, tellings = [], []
+    for serial, made in enumerate(new_orders(number, seed=seed)):
+        command = yukuaiban.read(portal.build_create(*made), utc_now()).command
+        if not isinstance(command, Place):
+            raise TypeError("a synthetic order does not fit")
+        numbers = {"order_id": str(ULID()), "portal": "yukuaiban", "accepted_at": utc_now()}
+        order = Order.model_validate({**dict(command.order), **numbers})
+        placements.append(_request(post, Owed(str(ULID()), DeliveryKind.PLACE, order, utc_now()), source))
+        told = Update(
+            order_id=order.order_id,
+            event=Event.model_validate({"event_id": "1", "status": Status.NUMBERED, "occurred_at": utc_now()}),
+            status=Status.NUMBERED,
+            leg=1,
+            waybill_no=s10_number("EA", serial),  # type: ignore[arg-type]  # made to be one
+        )
+        tellings.append(_request(yukuaiban, Owed(str(ULID()), DeliveryKind.UPDATE, order, utc_now(), told), source))
+    return placements, tellings
+
+
+def _request(adapter: Outbound, owed: Owed, source: Any) -> WireRequest:
+    return next(adapter.send((adapter.render(owed),), source))
+
+
+async def _send_all(*calls: Sequence[WireRequest]) -> float:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        begun = time.perf_counter()
+        lines = [iter(line) for line in calls]
+        await asyncio.gather(*(_send_each(session, line) for line in lines for _ in range(_CONNECTIONS)))
+        return time.perf_counter() - begun
+
+
+async def _send_each(session: aiohttp.ClientSession, line: Any) -> None:
+    for request in line:
+        headers = dict(request.headers)
+        async with session.request(request.method, request.url, data=request.body, headers=headers) as response:
+            response.raise_for_status()
+            await response.read()
