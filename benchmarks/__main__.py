@@ -1,5 +1,6 @@
 """`python -m benchmarks [name …] [--quick]`."""
 
+import logging
 from collections.abc import Callable
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from benchmarks.backlog import backlog, restart
 from benchmarks.end_to_end import end_to_end
 from benchmarks.intake import intake
 from benchmarks.report import Figure, show
+from govpost.gateway.log import configure_logging
 
 BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "intake": intake,
@@ -24,6 +26,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="Small numbers, to see that it runs; says nothing of speed.")] = False,
 ) -> None:
     """Measure, and print a table and a JSON line for each benchmark."""
+    configure_logging(json=True, level=logging.ERROR)
     for name in names or list(BENCHMARKS):
         if name not in BENCHMARKS:
             raise typer.BadParameter(f"{name} is none of {', '.join(BENCHMARKS)}")

@@ -122,7 +122,7 @@ class Gateway:
             backend_amends=frozenset(name for name, backend in self.backends.items() if backend.manifest.amends),
             group_size=settings.ledger.group_size,
             group_wait_s=settings.ledger.group_wait_s,
-            **({"on_commit": meter.commit} if meter is not None else {}),
+            on_commit=_uncounted if meter is None else meter.commit,
         )
         self._worker: AsyncWorker | None = None
         self._relaying = threading.Lock()

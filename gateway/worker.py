@@ -25,7 +25,7 @@ from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
 from govpost.schemas import Outcome, OutcomeKind, Source
 from govpost.schemas.errors import LedgerUnavailableError
 
-__all__ = ["AsyncWorker", "RelayReport", "SyncWorker", "system_source", "utc_now"]
+__all__ = ["AsyncWorker", "Meter", "RelayReport", "SyncWorker", "system_source", "utc_now"]
 
 _log = get_logger("govpost.relay")
 

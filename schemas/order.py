@@ -21,6 +21,7 @@ __all__ = [
     "OrderContent",
     "Party",
     "Payer",
+    "PersonName",
     "Promise",
     "ProofKind",
     "Text",

@@ -104,8 +104,8 @@ class _Compiled:
             for name in compiled.positiontup or ()
         ]
         columns = compiled._result_columns  # noqa: SLF001 - the only place where the result's types stand
-        names = [column.name for column in columns]
-        self._make: Callable[[Iterable[Any]], Any] = namedtuple("Row", names, rename=True)._make  # noqa: PYI024
+        row_type: Any = namedtuple("Row", [column.name for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024
+        self._make: Callable[[Iterable[Any]], Any] = row_type._make
         self._processors: list[Callable[[Any], Any] | None] = [
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         ]

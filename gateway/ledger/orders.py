@@ -39,7 +39,7 @@ from govpost.schemas import (
 from govpost.schemas.event import Leg
 from govpost.schemas.lifecycle import CANCELLABLE
 
-__all__ = ["NONCE_LIFE", "NewOrder", "Orders", "Pending"]
+__all__ = ["NONCE_LIFE", "NewOrder", "Orders", "Pending", "person_tokens"]
 
 #: How long a nonce is remembered: twice the tolerance of the timestamp beside it.
 NONCE_LIFE = timedelta(seconds=600)
@@ -269,7 +269,8 @@ class Orders:
 
     @staticmethod
     def _find(connection: Connection, portal: str, portal_ref: str) -> Row[Any] | None:
-        return _BY_REF.on(connection, {"portal_name": portal, "ref": portal_ref}).one_or_none()
+        known: Row[Any] | None = _BY_REF.on(connection, {"portal_name": portal, "ref": portal_ref}).one_or_none()
+        return known
 
     @staticmethod
     def _earlier(

@@ -24,7 +24,7 @@ from govpost.gateway.ledger.tables import State, attempts, deliveries, events, i
 from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import LedgerError, MappingError
 
-__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Settlement"]
+__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settlement"]
 
 
 class DeadReason(StrEnum):
@@ -393,7 +393,7 @@ class Outbox:
 
     @staticmethod
     def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
-        """Take work from dead workers: it may have been sent, so it is uncertain; asked after no sooner than a time-out."""
+        """Take work from dead workers: it may have been sent, so it is uncertain, and asked after a time-out."""
         orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
         ask_at = now + timedelta(seconds=probe_after_s)
         for orphan in orphans:

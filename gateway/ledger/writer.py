@@ -120,7 +120,7 @@ class Writer:
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
             result = unit(connection)
-        except Exception as error:  # noqa: BLE001 - whatever a unit raises is its waiter's; the group goes on
+        except Exception as error:  # whatever a unit raises is its waiter's; the group goes on
             if isinstance(error, self._failures) and not isinstance(error, self._integrity):
                 # The store itself failed (disk full, I/O): the whole group is in doubt, so nothing of it is kept.
                 raise
