@@ -105,7 +105,10 @@ def _memory(settings: Path) -> tuple[float, float, float]:
     """Start the daemon and let it try; returns resident and highest MiB, and the seconds of one look at /metrics."""
     with serving(settings) as daemon:
         # Until the breaker has paused both, every connection was refused many times.
-        wait_for(lambda: "destination.paused" in _log(settings) or _log(settings).count("retry_scheduled") > _AT_ONCE, every_s=0.1)
+        wait_for(
+            lambda: "destination.paused" in _log(settings) or _log(settings).count("retry_scheduled") > _AT_ONCE,
+            every_s=0.1,
+        )
         begun = time.perf_counter()
         daemon.figure("govpost_ledger_readable")
         seconds = time.perf_counter() - begun

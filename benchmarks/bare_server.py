@@ -1,4 +1,4 @@
-"""A uvicorn server set up as the daemon's is, that reads a request and answers as much as an order's answer: the ceiling."""
+"""A uvicorn server set up as the daemon's is, that reads a request and answers as much as the daemon: the ceiling."""
 
 import asyncio
 import socket

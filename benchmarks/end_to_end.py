@@ -112,7 +112,9 @@ def _calls(gateway: Gateway, number: int, *, seed: int) -> tuple[list[WireReques
         order = Order.model_validate({**dict(command.order), **numbers})
         placements.append(_request(post, Owed(str(ULID()), DeliveryKind.PLACE, order, utc_now()), source))
         tellings += [
-            _request(yukuaiban, Owed(str(ULID()), DeliveryKind.UPDATE, order, utc_now(), _told(order, leg, serial)), source)
+            _request(
+                yukuaiban, Owed(str(ULID()), DeliveryKind.UPDATE, order, utc_now(), _told(order, leg, serial)), source
+            )
             for leg in range(1, _legs(made[0]) + 1)
         ]
     return placements, tellings

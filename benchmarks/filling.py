@@ -4,10 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.ledger._rows import new_id
-from govpost.gateway.ledger.store import Store
+from govpost.gateway.ledger.keyfile import KeyFile
+from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.worker import utc_now
 from govpost.mocks.yukuaiban import YukuaibanMock, new_order
 
@@ -21,15 +23,15 @@ def fill(settings: Path, number: int) -> None:
     """Make the ledger of a settings file, with `number` placements due to the post."""
     with Gateway.from_toml(settings) as gateway:
         gateway.receive("yukuaiban", YukuaibanMock().build_create(*new_order(0)))
-        url, key_file = gateway.settings.ledger.url, gateway.settings.ledger.key_file
-    store = Store(url, key_file)
-    ledger = sqlite3.connect(store.path, isolation_level=None)
+        path = gateway.ledger.path
+        sealer = Sealer(KeyFile.load(gateway.settings.ledger.key_file))
+    ledger = sqlite3.connect(path, isolation_level=None)
     ledger.row_factory = sqlite3.Row
     ledger.execute("PRAGMA synchronous = OFF")
     order = dict(ledger.execute("SELECT * FROM orders").fetchone())
     delivery = dict(ledger.execute("SELECT * FROM deliveries").fetchone())
-    plain = store.sealer.open(order["sealed"], row=f"orders|{order['order_id']}").decode()
-    copies = _copies(store, order, delivery, plain, number - 1)
+    plain = sealer.open(order["sealed"], row=f"orders|{order['order_id']}").decode()
+    copies = _copies(sealer, order, delivery, plain, number - 1)
     for _ in range(0, number - 1, _BATCH):
         pairs = [pair for pair, _ in zip(copies, range(_BATCH), strict=False)]
         ledger.execute("BEGIN IMMEDIATE")
@@ -38,19 +40,18 @@ def fill(settings: Path, number: int) -> None:
         ledger.execute("COMMIT")
     ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     ledger.close()
-    store.close()
 
 
 def _copies(
-    store: Store, order: dict[str, object], delivery: dict[str, object], plain: str, number: int
-) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+    sealer: Sealer, order: dict[str, Any], delivery: dict[str, Any], plain: str, number: int
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     begins_at = utc_now() - number * _STEP
     old_id, old_ref = str(order["order_id"]), str(order["portal_ref"])
     for index in range(number):
         at = begins_at + index * _STEP
         order_id, portal_ref = new_id(at), f"COPY-{index:012d}"
         content = plain.replace(old_id, order_id).replace(old_ref, portal_ref)
-        sealed = store.sealer.seal(content.encode(), row=f"orders|{order_id}")
+        sealed = sealer.seal(content.encode(), row=f"orders|{order_id}")
         due_at = int(at.timestamp() * 1_000_000)
         yield (
             {**order, "order_id": order_id, "portal_ref": portal_ref, "sealed": sealed},
@@ -58,5 +59,5 @@ def _copies(
         )
 
 
-def _insert(table: str, row: dict[str, object]) -> str:
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"  # noqa: S608
+def _insert(table: str, row: dict[str, Any]) -> str:
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"

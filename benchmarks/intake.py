@@ -75,8 +75,13 @@ def _send(url: str, number: int, *, seed: int) -> Load:
 def _replay(folder: Path, *, group: int) -> float:
     """Write the rows of a ledger into one with the same tables, `group` orders a commit; returns seconds."""
     with sqlite3.connect(folder / "govpost.db") as ledger:
-        tables = [row[0] for row in ledger.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type DESC")]
-        rows = {table: ledger.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES}  # noqa: S608
+        tables = [
+            row[0]
+            for row in ledger.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
+            )
+        ]
+        rows = {table: ledger.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES}
     bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
     for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY", *tables):
         bare.execute(statement)
@@ -98,4 +103,4 @@ def _share(rows: list[Sequence[object]], index: int, groups: int) -> list[Sequen
 
 def _insert(bare: sqlite3.Connection, table: str, rows: list[Sequence[object]]) -> None:
     if rows:
-        bare.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)  # noqa: S608
+        bare.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)

@@ -19,7 +19,17 @@ import requests
 from govpost.mocks.postal import DEMO_SECRET
 from govpost.mocks.yukuaiban import DEMO_APP_ID, DEMO_APP_KEY, DEMO_APP_SECRET
 
-__all__ = ["Daemon", "closed_port", "mock", "module", "mock_state", "serving", "start_daemon", "wait_for", "write_settings"]
+__all__ = [
+    "Daemon",
+    "closed_port",
+    "mock",
+    "mock_state",
+    "module",
+    "serving",
+    "start_daemon",
+    "wait_for",
+    "write_settings",
+]
 
 _CLI = "govpost.gateway.cli"
 _DEADLINE_S = 120.0

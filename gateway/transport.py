@@ -5,6 +5,7 @@ Both drivers do the same: send what the conversation yields, hand it the reply, 
 """
 
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,7 +13,15 @@ from typing import Generic, TypeVar
 import aiohttp
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProtocolError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from govpost.schemas import Conversation, Headers, Outcome, OutcomeKind, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError
@@ -26,6 +35,8 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 
 #: Code of an attempt that our own driver held back.
 LEASE_LOST = "lease_lost"
+
+_READ_BYTES = 65_536
 
 _NOT_SENT, _UNKNOWN = OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN
 
@@ -43,7 +54,9 @@ BREAKAGES: tuple[tuple[type[BaseException], OutcomeKind, str], ...] = (
     (NewConnectionError, _NOT_SENT, "refused_connection"),
     (ConnectTimeoutError, _NOT_SENT, "connect_timeout"),
     (SSLError, _NOT_SENT, "tls"),
+    (ReadTimeoutError, _UNKNOWN, "timeout"),
     (ProtocolError, _UNKNOWN, "connection_lost"),
+    (HTTPError, _UNKNOWN, "connection_lost"),
     (requests.exceptions.ConnectTimeout, _NOT_SENT, "connect_timeout"),
     (requests.exceptions.SSLError, _NOT_SENT, "tls"),
     (requests.exceptions.InvalidURL, _NOT_SENT, "invalid_url"),
@@ -55,7 +68,7 @@ BREAKAGES: tuple[tuple[type[BaseException], OutcomeKind, str], ...] = (
     (OSError, _UNKNOWN, "connection_lost"),
 )
 
-_CAUGHT = (aiohttp.ClientError, requests.exceptions.RequestException, TimeoutError, OSError)
+_CAUGHT = (aiohttp.ClientError, requests.exceptions.RequestException, HTTPError, TimeoutError, OSError)
 
 #: Tells whether we may still send: a worker that was taken for dead must not.
 MaySend = Callable[[], bool]
@@ -165,6 +178,7 @@ class SyncTransport:
     def _carry(self, request: WireRequest, may_send: MaySend) -> WireReply:
         if not may_send():
             raise _lease_lost()
+        gives_up_at = time.monotonic() + self._timeouts.request_s
         try:
             with self._session.request(
                 request.method,
@@ -175,12 +189,22 @@ class SyncTransport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = b"".join(response.iter_content(MAX_REPLY_BYTES + 1))
-                if len(body) > MAX_REPLY_BYTES:
-                    raise _too_large()
+                body = _read_body(response, gives_up_at)
                 return WireReply(response.status_code, Headers(response.headers.items()), body)
         except _CAUGHT as error:
             raise breakage(error) from error
+
+
+def _read_body(response: requests.Response, gives_up_at: float) -> bytes:
+    """Read as it comes: the time-out of requests counts from byte to byte, ours to the last one."""
+    body = b""
+    while more := response.raw.read1(_READ_BYTES, decode_content=True):
+        body += more
+        if len(body) > MAX_REPLY_BYTES:
+            raise _too_large()
+        if time.monotonic() > gives_up_at:
+            raise requests.exceptions.ReadTimeout
+    return body
 
 
 class _Done(Generic[T]):

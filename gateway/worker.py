@@ -229,19 +229,37 @@ class AsyncWorker:
             connections=self._settings.concurrency,
         )
         try:
-            await asyncio.wrap_future(
-                self._desk.ledger.register(self._desk.worker_id, holds_lock=self._desk.holds_lock)
-            )
+            await self._join(stop)
             await self._renew()
             beats = asyncio.create_task(self._beat())
             await asyncio.gather(*(self._serve(name, transport, stop) for name in self._desk.destinations))
             beats.cancel()
             await asyncio.gather(beats, return_exceptions=True)
-            await asyncio.wrap_future(self._desk.ledger.retire(self._desk.worker_id))
+            await self._leave()
         finally:
             await transport.close()
             lock.close()
             self._loop = None
+
+    async def _join(self, stop: asyncio.Event) -> None:
+        """Enter the ledger, as soon as it can be written."""
+        while not stop.is_set():
+            try:
+                await asyncio.wrap_future(
+                    self._desk.ledger.register(self._desk.worker_id, holds_lock=self._desk.holds_lock)
+                )
+            except LedgerUnavailableError as error:
+                _log.error("ledger.unavailable", error=str(error))
+                await _wait(stop, self._settings.idle_poll_s)
+            else:
+                return
+
+    async def _leave(self) -> None:
+        """Leave the ledger; where it cannot be written, the row dies of age like any other."""
+        try:
+            await asyncio.wrap_future(self._desk.ledger.retire(self._desk.worker_id))
+        except LedgerUnavailableError as error:
+            _log.error("ledger.unavailable", error=str(error))
 
     async def _beat(self) -> None:
         while True:

@@ -140,11 +140,6 @@ class Daemon:
         orders: list[dict[str, Any]] = json.loads(done.stdout)["orders"]
         return orders
 
-    def errors(self) -> list[str]:
-        """List the events of its log that a person must act on, and warnings of Python."""
-        records = (json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines() if line[:1] == "{")
-        return [record["event"] for record in records if record.get("level") in {"error", "critical"}]
-
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "govpost.gateway.cli", *words, "--config", str(self._settings)]
 

@@ -5,6 +5,8 @@ sent twice, signed anew, and both sides answer late, twice or not at all now and
 """
 
 import json
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -58,6 +60,7 @@ class Summary:
     duplicates_suppressed: int
     events: int
     events_repeated: int
+    #: What arrived: placements at the post, waybills and traces at the portal.
     deliveries: int
     retries: int
     dead: int
@@ -78,6 +81,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Carry forty sample orders from portal to doorstep and back; exit 0 if every one ended well, exactly once."""
+    # So that the daemon is stopped however this ends.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     console = Console(stderr=True)
     with _new_folder(folder) as place:
         try:
@@ -154,6 +159,9 @@ class _Show:
                 self._go_on(session)
                 look()
                 time.sleep(_LOOK_EVERY_S)
+        for sent in sending:
+            error = sent.exception()
+            self._note(error is None, f"an order could not be sent ({type(error).__name__})")
         look()
 
     def summary(self, daemon: Daemon) -> Summary:
@@ -171,7 +179,7 @@ class _Show:
             duplicates_suppressed=repeats,
             events=self._events[201],
             events_repeated=self._events[200],
-            deliveries=round(figures["govpost_deliveries_taken_total"]),
+            deliveries=self._postal.placements.total() + len(self._portal.pushes),
             retries=round(figures["govpost_deliveries_retried_total"]),
             dead=dead,
             faults=dict(sorted((self._portal.plan.drawn + self._postal.plan.drawn).items())),

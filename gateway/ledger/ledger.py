@@ -145,7 +145,7 @@ class Ledger(Reader):
 
     def command_result(self, pending: Pending) -> Amended | Cancelled | Denied | Pending:
         """Tell what became of a command that waits for the backend."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return self._orders.command_result(connection, pending)
 
     # Events.
@@ -276,8 +276,8 @@ def _forget_lane(lane: Lane) -> Any:
 
 
 def _touch(connection: Connection) -> None:
-    """Write something, so that a full disk or a read-only file shows."""
+    """Write something, and something else each time, so that a full disk or a read-only file shows."""
     connection.exec_driver_sql(
-        "INSERT INTO meta (name, value) VALUES ('touched', x'00') "
+        "INSERT INTO meta (name, value) VALUES ('touched', randomblob(8)) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     )

@@ -22,7 +22,7 @@ from govpost.gateway.ledger.orders import Orders
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_state, orders
 from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
-from govpost.schemas.errors import LedgerError, MappingError
+from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
 
 __all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settlement"]
 
@@ -38,6 +38,8 @@ class DeadReason(StrEnum):
     UNCERTAIN = "uncertain"
     #: The destination asked us to wait for longer than a day.
     WAIT_TOO_LONG = "wait_too_long"
+    #: Its sealed content does not open: it was changed, or the key file lacks its key.
+    UNREADABLE = "unreadable"
 
 
 class Next(StrEnum):
@@ -165,6 +167,11 @@ _END = Prepared(
         ended_at=bindparam("end"),
     )
 )
+_BURY = Prepared(
+    update(deliveries)
+    .where(deliveries.c.delivery_id == bindparam("did"))
+    .values(state=State.DEAD, code="", dead_reason=bindparam("why_dead"), ended_at=bindparam("end"))
+)
 _ATTEMPT = Prepared(insert(attempts))
 _ORPHANS = select(
     deliveries.c.delivery_id,
@@ -205,16 +212,21 @@ class Outbox:
         if allowed.most == 0:
             return Claims(next_due_at=allowed.again_at)
         heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
-        claims = tuple(self._claim_one(connection, head, render, now=now) for head in heads)
+        tried = [self._claim_one(connection, head, render, now=now) for head in heads]
+        claims = tuple(claim for claim in tried if claim is not None)
         if claims:
             _LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
         return Claims(claims, _NEXT_DUE.on(connection, {"name": destination}).scalar())
 
-    def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim:
-        owed = self._owed(connection, head)
+    def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim | None:
+        try:
+            owed = self._owed(connection, head)
+            body = head.sealed_body and self._sealer.open(head.sealed_body, row=f"deliveries|{head.delivery_id}")
+        except KeyFileError:
+            self._bury_unreadable(connection, head, now=now)
+            return None
         document, unsayable = None, None
-        if head.sealed_body is not None:
-            body = self._sealer.open(head.sealed_body, row=f"deliveries|{head.delivery_id}")
+        if body is not None:
             document = Document(head.call, body, head.delivery_id)
         else:
             try:
@@ -232,6 +244,12 @@ class Outbox:
             maybe_sent=head.maybe_sent,
             unsayable=unsayable,
         )
+
+    @staticmethod
+    def _bury_unreadable(connection: Connection, head: Row[Any], *, now: datetime) -> None:
+        """Set one aside that does not open, so that it stops its own lane and nothing else."""
+        _BURY.on(connection, {"did": head.delivery_id, "why_dead": DeadReason.UNREADABLE, "end": now})
+        park(connection, Lane(head.order_id, head.destination), reason=DeadReason.UNREADABLE, now=now)
 
     def _lease(self, claim: Claim, worker_id: str, *, now: datetime) -> dict[str, Any]:
         delivery_id, document = claim.owed.delivery_id, claim.document

@@ -1,10 +1,13 @@
 """Read the ledger: for people, for the API, for metrics. Nothing here changes anything."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select
+from sqlalchemy.exc import DBAPIError
 
 from govpost.gateway.ledger._rows import open_event, open_order
 from govpost.gateway.ledger.sealing import Sealer
@@ -22,7 +25,7 @@ from govpost.gateway.ledger.tables import (
     orders,
 )
 from govpost.schemas import Event, Order, Status
-from govpost.schemas.errors import UnknownOrderError
+from govpost.schemas.errors import LedgerUnavailableError, UnknownOrderError
 
 __all__ = [
     "AttemptRow",
@@ -191,6 +194,15 @@ class Reader:
         self._engine = engine
         self._sealer = sealer
 
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Open one consistent view; raises LedgerUnavailableError when the file cannot be read now."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise LedgerUnavailableError(f"the ledger cannot be read now ({error.orig}); try again") from error
+
     def find_orders(
         self,
         *,
@@ -210,7 +222,7 @@ class Reader:
             query = query.where(orders.c.accepted_at >= since)
         if cursor is not None:
             query = query.where(orders.c.order_id < cursor)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = tuple(_order_row(row) for row in connection.execute(query))
         return OrderPage(rows[:limit], rows[limit - 1].order_id if len(rows) > limit else None)
 
@@ -223,7 +235,7 @@ class Reader:
             .where(lookups.c.token == token)
             .order_by(orders.c.order_id.desc())
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(_order_row(row) for row in connection.execute(query))
 
     def resolve(self, reference: str) -> str:
@@ -237,7 +249,7 @@ class Reader:
                 orders.c.return_waybill_no == reference,
             )
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             order_id: str | None = connection.execute(query.limit(1)).scalar()
         if order_id is None:
             raise UnknownOrderError("no order has this number; give an order id, portal/number or a waybill number")
@@ -245,7 +257,7 @@ class Reader:
 
     def read_order(self, order_id: str) -> OrderRecord:
         """Read an order with its content; raises UnknownOrderError."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(orders).where(orders.c.order_id == order_id)).one_or_none()
         if row is None:
             raise UnknownOrderError("no order has this number", order_id=order_id)
@@ -260,7 +272,7 @@ class Reader:
             .where(events.c.order_id == order_id)
             .order_by(events.c.event_no)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).all()
         return tuple(
             EventRow(
@@ -281,20 +293,20 @@ class Reader:
             .where(deliveries.c.order_id == order_id)
             .order_by(deliveries.c.destination, deliveries.c.rank, deliveries.c.delivery_no)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(DeliveryRow(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public API
 
     def read_attempts(self, delivery_id: str) -> tuple[AttemptRow, ...]:
         """Read what was tried of a delivery, oldest first."""
         columns = [attempts.c[name] for name in AttemptRow.__dataclass_fields__]
         query = select(*columns).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.attempt_no)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(AttemptRow(*row) for row in connection.execute(query))
 
     def read_notices(self, order_id: str) -> tuple[NoticeRow, ...]:
         """Read what a person should know of an order."""
         query = select(notices.c.kind, notices.c.noted_at).where(notices.c.order_id == order_id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(NoticeRow(*row) for row in connection.execute(query.order_by(notices.c.notice_no)))
 
     def dead_letters(
@@ -306,7 +318,7 @@ class Reader:
             query = query.where(deliveries.c.destination == destination)
         if cursor is not None:
             query = query.where(deliveries.c.delivery_id > cursor)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(self._dead_letter(row) for row in connection.execute(query))
 
     def _dead_letter(self, row: Row[Any]) -> DeadLetter:
@@ -333,17 +345,17 @@ class Reader:
         query = select(lanes, waiting).order_by(lanes.c.since)
         if order_id is not None:
             query = query.where(lanes.c.order_id == order_id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(LaneRow(*row) for row in connection.execute(query))
 
     def destinations(self, names: tuple[str, ...]) -> tuple[DestinationRow, ...]:
         """Tell how the named destinations do."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return tuple(_destination(connection, name) for name in names)
 
     def stats(self) -> LedgerStats:
         """Count for metrics; the outbox's figures come from its partial indexes."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             by_status = connection.execute(
                 select(orders.c.portal, orders.c.status, func.count()).group_by(orders.c.portal, orders.c.status)
             ).all()

@@ -121,7 +121,8 @@ class Writer:
         try:
             result = unit(connection)
         except Exception as error:  # whatever a unit raises is its waiter's; the group goes on
-            if isinstance(error, self._failures) and not isinstance(error, self._integrity):
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, self._failures) and not isinstance(cause, self._integrity):
                 # The store itself failed (disk full, I/O): the whole group is in doubt, so nothing of it is kept.
                 raise
             connection.exec_driver_sql("ROLLBACK TO unit")

@@ -94,16 +94,10 @@ class Served:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    @contextmanager
-    def damage(self, table: str) -> Iterator[None]:
-        """Take a table away, so that whatever reads or writes it meets what it was never meant to."""
-        self._rename(table, "gone")
-        yield
-        self._rename("gone", table)
-
-    def _rename(self, table: str, name: str) -> None:
+    def tamper(self, order_id: str) -> None:
+        """Change the sealed content of an order behind the gateway's back."""
         with closing(sqlite3.connect(self.gateway.ledger.path)) as connection, connection:
-            connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
+            connection.execute("UPDATE orders SET sealed = CAST(sealed || x'00' AS BLOB) WHERE order_id = ?", (order_id,))
 
     def place(self) -> str:
         """Have the example order taken, signed as the portal signs it; returns its order_id."""

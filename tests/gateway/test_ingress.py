@@ -188,10 +188,11 @@ def test_both_ports_say_whether_they_live(start: Start) -> None:
 
 
 def test_a_fault_shows_its_number_only(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """A damaged ledger is a 500 whose number, and nothing else of the fault, is told; the log has it."""
+    """An order that does not open is a 500 whose number, and nothing else of the fault, is told; the log has it."""
     served = start()
-    with served.damage("orders"):
-        reply = served.call("GET", "/api/v1/orders")
+    order_id = served.place()
+    served.tamper(order_id)
+    reply = served.call("GET", f"/api/v1/orders/{order_id}")
     problem = reply.json()
     assert (reply.status_code, reply.headers["content-type"]) == (500, "application/problem+json")
     assert problem == {

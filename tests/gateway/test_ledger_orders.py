@@ -186,7 +186,7 @@ def test_a_placement_that_surely_never_left_can_be_taken_back(bench: Bench) -> N
 
 
 def test_what_waits_behind_a_placement_goes_with_it(bench: Bench) -> None:
-    """An amendment of an order that the backend never had is not sent to it; the portal learns that it came too late."""
+    """An amendment of an order that the backend never had is not sent; the portal learns that it came too late."""
     order_id = bench.order()
     placement = bench.claim_one(bench.POST)
     pending = bench.amend()

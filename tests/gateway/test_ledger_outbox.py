@@ -102,7 +102,7 @@ def test_a_number_that_comes_ahead_does_not_shorten_a_wait(bench: Bench) -> None
 
 
 def test_a_body_is_rendered_once_and_sent_byte_identical(bench: Bench) -> None:
-    """Whatever changes meanwhile, what was rendered first is sent again, under the same identity, also after a restart."""
+    """Whatever changes meanwhile, what was rendered first is sent again, also after a restart."""
     bench.order()
     first = bench.claim_one(bench.POST)
     bench.amend()

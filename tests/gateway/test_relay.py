@@ -122,7 +122,7 @@ def test_waits_are_drawn_under_a_doubling_ceiling(claim: Claim, attempts: int) -
     """Full jitter: between nothing and 1 s doubled for each attempt, a day at most."""
     waits = [wait_s(judged(claim, Outcome(OutcomeKind.NOT_SENT), attempts=attempts)) for _ in range(200)]
     ceiling_s = min(24 * 3600, 2 ** min(attempts, 30))
-    assert 0 <= min(waits)
+    assert min(waits) >= 0
     assert max(waits) <= ceiling_s
     assert len(set(waits)) > 100
 
@@ -153,12 +153,15 @@ def test_after_seven_days_a_delivery_is_exhausted(claim: Claim, kind: OutcomeKin
 # What is done before.
 
 
+TAKEN = Outcome(OutcomeKind.TAKEN)
+
+
 @dataclass
 class FarSide:
     """An adapter that answers as a test says, and remembers what was asked of it."""
 
     presence: Presence | Exception = Presence.HAS_NOT
-    outcome: Outcome | Exception = Outcome(OutcomeKind.TAKEN)
+    outcome: Outcome | Exception = TAKEN
     asked: list[str] = field(default_factory=list)
 
     def render(self, owed: Owed) -> Document:
@@ -215,7 +218,7 @@ def test_a_first_attempt_asks_nothing(claim: Claim) -> None:
 def test_a_doubt_is_asked_about_before_a_resend(
     claim: Claim, presence: Presence | Exception, asked: list[str], kind: OutcomeKind, *, is_uncertain: bool
 ) -> None:
-    """has → taken; has not → sent again; cannot tell, or a question that broke → asked again later, never sent."""
+    """Has → taken; has not → sent again; cannot tell, or a question that broke → asked again later, never sent."""
     far = FarSide(presence=presence)
     result = tried(far, replace(claim, is_uncertain=True))
     assert (far.asked, result.outcome.kind, result.is_uncertain) == (asked, kind, is_uncertain)

@@ -141,7 +141,9 @@ def test_the_request_leaves_byte_identical(drive: Drive) -> None:
 def test_a_redirect_is_not_followed(drive: Drive) -> None:
     """A signed request is for one address: the redirect itself is the reply."""
     connections = count()
-    answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
 
     def play(connection: socket.socket) -> None:
         next(connections)

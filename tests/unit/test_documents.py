@@ -1,6 +1,7 @@
 """Strict JSON: what I-JSON forbids is refused, and no refusal quotes the document."""
 
 import pytest
+
 from govpost.schemas.documents import MAX_DEPTH, parse_json, parse_json_object
 from govpost.schemas.errors import UnreadableError
 

@@ -74,10 +74,12 @@ FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
 def pairs(table):
+    """Give each value of a table its check, as test cases."""
     return [pytest.param(check, value, id=f"{name}-{n}") for check, name, values in rows(table) for n, value in values]
 
 
 def rows(table):
+    """Give each check of a table its name and its numbered values."""
     names = {getattr(identifiers, name): name for name in identifiers.__all__ if name.startswith("check_")}
     return [(check, names[check], list(enumerate(values))) for check, values in table.items()]
 
@@ -157,6 +159,8 @@ def test_a_domestic_number_is_at_most_implausible():
 
 
 class Form(BaseModel):
+    """A model of the kind that holds identifiers."""
+
     model_config = ConfigDict(hide_input_in_errors=True)
 
     citizen_id: CitizenId

@@ -1,0 +1,62 @@
+"""The benchmarks run, and what they print holds together. Never a word about speed: that depends on the machine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _run(name: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", name, "--quick"],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert figures.pop("benchmark") == name
+    assert set(figures.pop("missed")) <= figures.keys()
+    return figures
+
+
+def test_intake_is_measured_beside_its_ceilings() -> None:
+    """Every order is taken, and the ratios are those of the figures."""
+    figures = _run("intake")
+    assert (figures["orders"], figures["unwanted"]) == (300, 0)
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    for ceiling in ("bare_uvicorn", "bare_sqlite"):
+        ratio = figures["orders_per_s"] / figures[f"{ceiling}_per_s"]
+        assert figures[f"of_{ceiling}"] == pytest.approx(ratio, rel=1e-3)
+
+
+def test_the_whole_way_is_measured_and_nothing_happens_twice() -> None:
+    """Every order is placed once, and every waybill is told once."""
+    figures = _run("end_to_end")
+    assert (figures["orders"], figures["placed_amiss"], figures["told_amiss"]) == (100, 0, 0)
+    assert figures["waybills"] > figures["orders"]
+    ratio = figures["orders_per_s"] / figures["bare_aiohttp_per_s"]
+    assert figures["of_bare_aiohttp"] == pytest.approx(ratio, rel=1e-3)
+
+
+def test_backlog_costs_and_memory_are_measured() -> None:
+    """There is a cost for each depth, and the flatness is theirs."""
+    figures = _run("backlog")
+    costs = [figures[f"cost_{depth}_us"] for depth in (100, 300, 1_000)]
+    assert min(costs) > 0
+    assert figures["flatness"] == pytest.approx(max(costs) / min(costs), rel=1e-3)
+    assert 0 < figures["resident_mib"] <= figures["peak_mib"]
+
+
+def test_restart_after_a_kill_is_measured() -> None:
+    """It delivers again after kill -9, and the post mails nothing twice."""
+    figures = _run("restart")
+    assert 0 < figures["up_s"] <= figures["first_delivery_s"] <= figures["slowest_s"]
+    assert figures["placed_twice"] == 0
