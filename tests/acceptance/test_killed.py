@@ -6,6 +6,7 @@ threads that try again until they are acknowledged, as a portal and a backend wo
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -95,51 +96,67 @@ secret = "{secret}"
 """
 
 
+#: Imports the command line once and forks a life of the daemon for each line, the path of its log. Importing anew takes
+#: seconds each time, in which nothing could be killed. Prints the life's process id, and later how it ended.
+CRADLE = """
+import os, sys
+from govpost.gateway.cli import main, serve
+
+for log in sys.stdin:
+    process_id = os.fork()
+    if not process_id:
+        os.dup2(os.open(log.strip(), os.O_WRONLY | os.O_CREAT, 0o600), 2)
+        main(["serve", "--config", sys.argv[1]])
+    print(process_id, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]), flush=True)
+"""
+
+
 @dataclass
 class Daemon:
     """`govpost serve`, in as many lives as it takes, always on the same port."""
 
     settings: Path
     url: str
+    cradle: "subprocess.Popen[str]"
     lives: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    #: Of the life that is on; 0 for none.
+    process_id: int = 0
 
     def start(self) -> None:
         """Begin a life, and wait until it takes orders."""
         self.lives += 1
         log = self.settings.with_name(f"serve-{self.lives}.log")
-        command = [sys.executable, "-m", "govpost.gateway.cli", "serve", "--config", str(self.settings)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVPOST_")}
-        with log.open("wb") as stderr:
-            self.process = subprocess.Popen(command, cwd=self.settings.parent, env=environment, stderr=stderr)
-        wait_until(lambda: self.is_up(log), within_s=START_WITHIN_S)
-
-    def is_up(self, log: Path) -> bool:
-        """Tell whether this life takes orders; a life that ended by itself fails the test."""
-        said = log.read_text(encoding="utf-8")
-        assert self.process is not None
-        assert self.process.poll() is None, said
-        return '"gateway.started"' in said
+        self.process_id = int(self.ask(f"{log}\n"))
+        wait_until(lambda: log.exists() and '"gateway.started"' in log.read_text(encoding="utf-8"), START_WITHIN_S)
 
     def kill_after(self, seconds: float) -> None:
-        """Let it live so long, then end it without a warning."""
-        assert self.process is not None
-        with pytest.raises(subprocess.TimeoutExpired):
-            self.process.wait(seconds)
-        self.process.kill()
-        self.process.wait()
+        """Let it live so long, then end it without a warning; a life that ended by itself fails the test."""
+        Event().wait(seconds)
+        assert self.end(signal.SIGKILL) == -signal.SIGKILL
 
     def stop(self) -> int:
         """Stop it as an operator would; returns the exit code."""
-        assert self.process is not None
-        self.process.terminate()
-        return self.process.wait(30)
+        return self.end(signal.SIGTERM)
 
-    def end(self) -> None:
+    def end(self, signum: signal.Signals) -> int:
+        """Send the life a signal, and tell how it ended."""
+        process_id, self.process_id = self.process_id, 0
+        os.kill(process_id, signum)
+        return int(self.ask(""))
+
+    def ask(self, line: str) -> str:
+        """Write to the cradle and read its answer."""
+        assert self.cradle.stdin is not None
+        assert self.cradle.stdout is not None
+        self.cradle.stdin.write(line)
+        self.cradle.stdin.flush()
+        return self.cradle.stdout.readline()
+
+    def bury(self) -> None:
         """Leave nothing behind."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        if self.process_id:
+            self.end(signal.SIGKILL)
 
     def depth(self) -> dict[str, float]:
         """Read how many deliveries are not done, by state."""
@@ -271,8 +288,8 @@ def heard(pushes: list[Push]) -> dict[int, str]:
     }
 
 
-def wait_until(is_so: Callable[[], bool], *, within_s: float) -> None:
-    """Look until it is so, or time is up."""
+def wait_until(is_so: Callable[[], bool], within_s: float) -> None:
+    """Look until it is so, or time is up; what is not so then is for the caller to find."""
     ends_at, pause = time.monotonic() + within_s, Event()
     while not is_so() and time.monotonic() < ends_at:
         pause.wait(PAUSE_S)
@@ -301,9 +318,16 @@ def daemon(load: Load, tmp_path: Path) -> Iterator[Daemon]:
         keys = {"app_id": DEMO_APP_ID, "app_secret": DEMO_APP_SECRET, "app_key": DEMO_APP_KEY}
         settings.write_text(SETTINGS.format(port=port, token=TOKEN, **facts, **keys), encoding="utf-8")
         settings.chmod(0o600)
-        daemon = Daemon(settings, f"http://127.0.0.1:{port}")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVPOST_")}
+        command = [sys.executable, "-c", CRADLE, str(settings)]
+        cradle = stack.enter_context(
+            subprocess.Popen(
+                command, cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        )
+        daemon = Daemon(settings, f"http://127.0.0.1:{port}", cradle)
         load.portal.gateway_url = load.postal.gateway_url = daemon.url
-        stack.callback(daemon.end)
+        stack.callback(daemon.bury)
         yield daemon
 
 
@@ -322,12 +346,12 @@ def test_kills_lose_nothing_and_repeat_nothing(load: Load, daemon: Daemon) -> No
                 load.to_send.put((order, secret_opens_to))
             daemon.kill_after(dice.uniform(0, LONGEST_LIFE_S))
         daemon.start()
-        wait_until(lambda: not load.owed(), within_s=SETTLE_WITHIN_S + KILLS)
-        wait_until(lambda: not daemon.depth().keys() - {"dead"}, within_s=SETTLE_WITHIN_S)
+        wait_until(lambda: not load.owed(), SETTLE_WITHIN_S + KILLS)
+        wait_until(lambda: not daemon.depth().keys() - {"dead"}, SETTLE_WITHIN_S)
 
     assert load.failures == []
     assert {order_no: len(set(ids)) for order_no, ids in load.acknowledged.items()} == dict.fromkeys(load.courses, 1)
-    assert Counter(mail.portal_ref for mail in load.postal.orders.values()) == Counter(load.courses)
+    assert Counter(mail.portal_ref for mail in load.postal.orders.values()) == Counter(list(load.courses))
     assert load.postal.placements == Counter(ids[0] for ids in load.acknowledged.values())
     assert {order_no: heard(load.portal.orders[order_no].pushes) for order_no in load.owed()} == {}
     assert [(rejection.where, rejection.reason) for rejection in load.portal.rejected] == []
