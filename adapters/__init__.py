@@ -1,0 +1,1 @@
+"""Translators, one folder a system; pure functions, no I/O."""

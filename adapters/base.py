@@ -19,7 +19,19 @@ from pydantic import Field, SecretStr, model_validator
 from ulid import ULID
 
 from govpost.adapters.manifest import Manifest
-from govpost.schemas import Command, Conversation, Denied, Order, Outcome, Presence, Result, Source, Update, WireReply, WireRequest
+from govpost.schemas import (
+    Command,
+    Conversation,
+    Denied,
+    Order,
+    Outcome,
+    Presence,
+    Result,
+    Source,
+    Update,
+    WireReply,
+    WireRequest,
+)
 from govpost.schemas._model import Model
 
 __all__ = [

@@ -136,7 +136,7 @@ def restart(*, is_quick: bool) -> list[Figure]:
 
 
 def _kill_and_return(settings: Path, post_url: str) -> tuple[float, float]:
-    """Returns the seconds until it took orders again, and until the post received something."""
+    """Return the seconds until it took orders again, and until the post received something."""
     before = _received(post_url)
     daemon = start_daemon(settings)
     wait_for(lambda: _received(post_url) > before, every_s=0.005)

@@ -200,7 +200,7 @@ def _why_due(delivery: DeliveryRow, destination: DestinationRow, settings: Relay
         return f"{destination.destination} does not answer ({destination.reason}); tried again at {until}"
     if delivery.attempts == 0:
         return "goes out now"
-    first = "asked whether it arrived" if delivery.is_uncertain else "tried again"
+    first = "asked after, or sent again," if delivery.is_uncertain else "tried again"
     gives_up = timedelta(seconds=settings.give_up_after_s).days
     return (
         f"attempt {delivery.attempts} ended {delivery.outcome} ({delivery.code or 'no code'}); "

@@ -23,6 +23,9 @@ from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 
 __all__ = ["Destination", "Tried", "attempt", "judge"]
 
+#: Code of an outcome that cannot be cleared up: nobody can be asked.
+NO_PROBE = "no_probe"
+
 _LONGEST_WAIT = timedelta(hours=24)
 #: A command's final no is an answer to the portal that gave it, not work for a person.
 _ANSWERABLE = frozenset({DeliveryKind.CANCEL, DeliveryKind.AMEND})
@@ -63,7 +66,7 @@ def _clear_doubt(destination: Destination, claim: Claim, source: Source) -> Conv
     if not destination.manifest.has_probe:
         if destination.manifest.is_idempotent:
             return None
-        return Tried(Outcome(OutcomeKind.UNKNOWN, code="no_probe"), is_uncertain=True)
+        return Tried(Outcome(OutcomeKind.UNKNOWN, code=NO_PROBE), is_uncertain=True)
     try:
         presence = yield from destination.adapter.probe(claim.owed, source)
     except BreakageError as error:
@@ -140,19 +143,21 @@ def _taken(case: _Case) -> Settlement:
 
 def _refused(case: _Case) -> Settlement:
     if case.claim.owed.kind in _ANSWERABLE:
-        return case.settlement(Next.SETTLE)
-    return case.bury(DeadReason.REFUSED)
+        return case.settlement(Next.SETTLE, is_answer=case.claim.unsayable is None)
+    return case.bury(DeadReason.REFUSED, is_answer=case.claim.unsayable is None)
 
 
 def _not_sent(case: _Case) -> Settlement:
     # A lease that we lost says nothing of the destination.
-    return case.retry(is_breakage=case.tried.outcome.code != LEASE_LOST)
+    has_tried = case.tried.outcome.code != LEASE_LOST
+    return case.retry(is_breakage=has_tried, is_answer=has_tried)
 
 
 def _unknown(case: _Case) -> Settlement:
     can_resolve = case.manifest.has_probe or case.manifest.is_idempotent
     if not can_resolve:
-        return case.bury(DeadReason.UNCERTAIN, is_breakage=True)
+        has_tried = case.tried.outcome.code != NO_PROBE
+        return case.bury(DeadReason.UNCERTAIN, is_breakage=has_tried, is_answer=has_tried)
     # A request whose answer was lost may still be on its way: ask no sooner than it would have timed out.
     asked_after_s = case.settings.request_timeout_s if case.manifest.has_probe else 0.0
     elapsed_s = (case.now - case.started_at).total_seconds()

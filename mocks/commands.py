@@ -34,6 +34,7 @@ def _group() -> None:
 
 def _command(key: str) -> Callable[..., None]:
     def run(
+        *,
         port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 0,
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         config: Annotated[

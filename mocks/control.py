@@ -32,13 +32,14 @@ def control(mock: Mock, request: WireRequest) -> WireReply:
     try:
         if request.method == "POST" and request.path.startswith(_ACTION):
             return json_reply(200, _act(mock, request))
-        door = _DOORS.get((request.method, request.path))
-        if door is None:
-            known = ", ".join(f"{method} {path}" for method, path in _DOORS)
-            raise UnfitError("path", f"is none of {known}, POST {_ACTION}<action>", code="404")
-        return json_reply(200, door(mock, request))
+        return json_reply(200, _DOORS.get((request.method, request.path), _no_door)(mock, request))
     except UnfitError as error:
         return json_reply(int(error.code), {"where": error.where, "reason": error.reason})
+
+
+def _no_door(_: Mock, __: WireRequest) -> JsonObject:
+    known = ", ".join(f"{method} {path}" for method, path in _DOORS)
+    raise UnfitError("path", f"is none of {known}, POST {_ACTION}<action>", code="404")
 
 
 def _state(mock: Mock, _: WireRequest) -> JsonObject:

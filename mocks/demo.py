@@ -35,7 +35,7 @@ __all__ = ["Summary", "app"]
 app = typer.Typer(name="demo", help="Carry forty sample orders to their end on this machine, with faults.")
 
 #: Of what the gateway sends to either mock.
-_FAULTS = {
+_FAULTS: dict[str, float] = {
     FaultKind.ERROR_AFTER: 0.04,
     FaultKind.RESET: 0.04,
     FaultKind.ERROR: 0.02,
@@ -44,7 +44,7 @@ _FAULTS = {
 }
 #: Of what the post tells the gateway.
 _EVENTS_TWICE = {FaultKind.DUPLICATE: 0.1}
-_FAULT_SECONDS = {FaultKind.LATENCY: 0.2, FaultKind.BUSY: 1.0}
+_FAULT_SECONDS: dict[str, float] = {FaultKind.LATENCY: 0.2, FaultKind.BUSY: 1.0}
 _GIVE_UP_AFTER_S = 60.0
 _LOOK_EVERY_S = 0.05
 _SENDERS = 4

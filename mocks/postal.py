@@ -30,7 +30,7 @@ from govpost.mocks.base import (
 from govpost.mocks.faults import FaultPlan
 from govpost.schemas import WireReply, WireRequest
 
-__all__ = ["COURSES", "Mail", "PostalMock", "Step", "sign_webhook"]
+__all__ = ["COURSES", "DEMO_SECRET", "Mail", "PostalMock", "Step", "sign_webhook"]
 
 DEMO_SECRET = "demo-secret-webhook-do-not-use"  # noqa: S105 - says itself that it is none
 

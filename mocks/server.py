@@ -214,7 +214,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - positional by the standard library
     except OSError:
         sock.close()
         raise

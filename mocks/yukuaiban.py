@@ -31,7 +31,17 @@ from govpost.mocks.base import (
 from govpost.mocks.faults import FaultPlan
 from govpost.schemas import WireReply, WireRequest
 
-__all__ = ["Answer", "PortalOrder", "Push", "YukuaibanMock", "new_order", "new_orders"]
+__all__ = [
+    "DEMO_APP_ID",
+    "DEMO_APP_KEY",
+    "DEMO_APP_SECRET",
+    "Answer",
+    "PortalOrder",
+    "Push",
+    "YukuaibanMock",
+    "new_order",
+    "new_orders",
+]
 
 #: The synthetic keys of the contract's worked examples.
 DEMO_APP_ID = "3f0c2a9e-5b1d-4e7a-9c44-0a1b2c3d4e5f"

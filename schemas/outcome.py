@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from govpost.schemas.identifiers import WaybillNo
+from govpost.schemas.identifiers import WaybillNo, check_waybill_no
 
 __all__ = ["Outcome", "OutcomeKind", "Presence"]
 
@@ -52,3 +52,9 @@ class Outcome:
     waybill_no: WaybillNo | None = None
     #: For a round trip: the number of leg 2.
     return_waybill_no: WaybillNo | None = None
+
+    def __post_init__(self) -> None:
+        """Hold the numbers to their check digits; raises ValueError, in the adapter that read them."""
+        for number in (self.waybill_no, self.return_waybill_no):
+            if number is not None:
+                check_waybill_no(number)

@@ -7,6 +7,8 @@ from govpost.gateway.cli.output import print_json
 from govpost.gateway.settings import check_settings, find_settings_file, load_settings
 from govpost.schemas.errors import ConfigurationError
 
+__all__ = ["app"]
+
 app = new_app()
 
 

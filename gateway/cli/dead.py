@@ -8,6 +8,8 @@ from govpost.gateway.cli.access import check_destination, opened
 from govpost.gateway.cli.options import Config, Cursor, Json, Limit, Reason, new_app
 from govpost.gateway.cli.output import Columns, masked, print_json, print_table, to_json
 
+__all__ = ["app"]
+
 app = new_app()
 
 _COLUMNS: Columns = {

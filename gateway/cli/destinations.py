@@ -6,6 +6,8 @@ from govpost.gateway.cli.access import check_destination, opened
 from govpost.gateway.cli.options import Config, Destination, Json, Reason, new_app
 from govpost.gateway.cli.output import Columns, print_json, print_table
 
+__all__ = ["app"]
+
 app = new_app()
 
 _COLUMNS: Columns = {

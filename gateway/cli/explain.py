@@ -6,6 +6,8 @@ from govpost.gateway.cli.access import opened
 from govpost.gateway.cli.options import Config, Json, OrderRef, new_app
 from govpost.gateway.cli.output import as_text, print_json
 
+__all__ = ["app"]
+
 app = new_app()
 
 

@@ -10,6 +10,8 @@ from govpost.gateway.ledger.keyfile import KeyFile
 from govpost.gateway.settings import load_settings
 from govpost.schemas.errors import KeyFileError
 
+__all__ = ["app"]
+
 app = new_app()
 
 

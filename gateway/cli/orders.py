@@ -11,6 +11,8 @@ from govpost.gateway.cli.options import Config, Cursor, Json, Limit, OrderRef, n
 from govpost.gateway.cli.output import Columns, masked, print_facts, print_json, print_table, to_json
 from govpost.schemas import Status
 
+__all__ = ["app"]
+
 app = new_app()
 
 _COLUMNS: Columns = {

@@ -15,6 +15,8 @@ if sys.platform != "win32":
 else:
     from asyncio import new_event_loop
 
+__all__ = ["app"]
+
 app = new_app()
 _log = get_logger()
 

@@ -1,6 +1,7 @@
 """Run the daemon: uvicorn's servers and the relay in one event loop, stopping cleanly."""
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -69,6 +70,7 @@ async def serve(
     try:
         with _set_on_signals(stop):
             if await _first(asyncio.gather(*(server.is_up.wait() for server in servers)), *tasks):
+                _freeze_heap()
                 _log.info("gateway.started", host=bound.host, port=bound.port, admin_port=bound.admin_port)
                 if ready is not None:
                     ready(bound)
@@ -83,6 +85,12 @@ async def serve(
         if isinstance(end, Exception):
             raise end
     _log.info("gateway.stopped")
+
+
+def _freeze_heap() -> None:
+    """Keep what was loaded at the start out of the collector's way: a full collection of it stops us for 0.4 s."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Server(uvicorn.Server):

@@ -91,6 +91,8 @@ class Settlement:
     #: Set for outcomes that speak of the destination as a whole.
     is_breakage: bool = False
     is_lockout: bool = False
+    #: False where nobody was asked: that the destination is well cannot be told from it.
+    is_answer: bool = True
     text: str = field(default="", repr=False)
 
 
@@ -321,7 +323,7 @@ class Outbox:
                 cap_s=pause_cap_s,
                 now=now,
             )
-        elif claim.unsayable is None:
+        elif settlement.is_answer:
             answered(connection, claim.destination)
         holder = _HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no

@@ -86,11 +86,12 @@ class Writer:
     def _gather(self, first: _Waiting, *, linger: bool) -> tuple[list[_Waiting], bool]:
         """Collect a group. A lone caller is not made to wait: only after a crowded group is it worth lingering."""
         group = [first]
-        closes_at = time.monotonic() + self._group_wait_s if linger else 0.0
+        if linger and self._queue.qsize() < self._group_size:
+            # Asleep, not waiting at the queue: waking for each unit costs two switches between threads (measured).
+            time.sleep(self._group_wait_s)
         while len(group) < self._group_size:
             try:
-                remaining_s = closes_at - time.monotonic()
-                waiting = self._queue.get(timeout=remaining_s) if remaining_s > 0 else self._queue.get_nowait()
+                waiting = self._queue.get_nowait()
             except Empty:
                 break
             if waiting is None:
@@ -102,7 +103,8 @@ class Writer:
         started = time.perf_counter()
         try:
             with self._engine.connect() as connection, connection.begin():
-                results = [self._attempt(connection, waiting.unit) for waiting in group]
+                cursor = connection.connection.cursor()
+                results = [self._attempt(connection, cursor, waiting.unit) for waiting in group]
         except (DBAPIError, self._failures) as error:
             cause = getattr(error, "orig", error)
             unavailable = LedgerUnavailableError(f"the ledger cannot be written now ({cause}); try again")
@@ -116,8 +118,8 @@ class Writer:
             else:
                 waiting.future.set_exception(failure)
 
-    def _attempt(self, connection: Connection, unit: Unit[Any]) -> tuple[Any, Exception | None]:
-        connection.exec_driver_sql("SAVEPOINT unit")
+    def _attempt(self, connection: Connection, cursor: Any, unit: Unit[Any]) -> tuple[Any, Exception | None]:
+        cursor.execute("SAVEPOINT unit")
         try:
             result = unit(connection)
         except Exception as error:  # whatever a unit raises is its waiter's; the group goes on
@@ -125,8 +127,8 @@ class Writer:
             if isinstance(cause, self._failures) and not isinstance(cause, self._integrity):
                 # The store itself failed (disk full, I/O): the whole group is in doubt, so nothing of it is kept.
                 raise
-            connection.exec_driver_sql("ROLLBACK TO unit")
-            connection.exec_driver_sql("RELEASE unit")
+            cursor.execute("ROLLBACK TO unit")
+            cursor.execute("RELEASE unit")
             return None, error
-        connection.exec_driver_sql("RELEASE unit")
+        cursor.execute("RELEASE unit")
         return result, None

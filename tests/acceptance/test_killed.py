@@ -31,7 +31,7 @@ from govpost.mocks.server import MockServer
 from govpost.mocks.yukuaiban import DEMO_APP_ID, DEMO_APP_KEY, DEMO_APP_SECRET, Push, YukuaibanMock, new_orders
 
 KILLS = int(os.environ.get("GOVPOST_SOAK_KILLS", "20"))
-SEED = 20231201
+SEED = int(os.environ.get("GOVPOST_SOAK_SEED", "20231201"))
 TOKEN = "token-of-the-backend-1"
 ORDERS_A_LIFE = 10
 LONGEST_LIFE_S = 0.8

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from govpost.adapters.base import DeliveryKind, Document, Owed
 from govpost.adapters.protocols import standard_webhooks
 from govpost.adapters.registry import load_adapter

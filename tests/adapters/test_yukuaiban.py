@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from govpost.adapters.base import DeliveryKind, Owed
 from govpost.adapters.protocols import sm
 from govpost.adapters.registry import load_adapter
@@ -318,10 +319,22 @@ def test_a_body_that_cannot_be_read_is_invalid(portal, body, call):
     assert inbound.nonce == NONCE
 
 
-BODY_MEMBERS = (
-    "orderNo projid taskCode taskName regionCode deptName deptCode serviceType serviceMode payMode documents submitTime secret"
-).split()
-PERSON_MEMBERS = "name mobile province city county address".split()
+BODY_MEMBERS = [
+    "orderNo",
+    "projid",
+    "taskCode",
+    "taskName",
+    "regionCode",
+    "deptName",
+    "deptCode",
+    "serviceType",
+    "serviceMode",
+    "payMode",
+    "documents",
+    "submitTime",
+    "secret",
+]
+PERSON_MEMBERS = ["name", "mobile", "province", "city", "county", "address"]
 
 
 @pytest.mark.parametrize("name", BODY_MEMBERS)

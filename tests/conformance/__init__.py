@@ -1,0 +1,1 @@
+"""The suite that any adapter can be held to; it ships with the package."""

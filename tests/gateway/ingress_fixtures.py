@@ -97,7 +97,9 @@ class Served:
     def tamper(self, order_id: str) -> None:
         """Change the sealed content of an order behind the gateway's back."""
         with closing(sqlite3.connect(self.gateway.ledger.path)) as connection, connection:
-            connection.execute("UPDATE orders SET sealed = CAST(sealed || x'00' AS BLOB) WHERE order_id = ?", (order_id,))
+            connection.execute(
+                "UPDATE orders SET sealed = CAST(sealed || x'00' AS BLOB) WHERE order_id = ?", (order_id,)
+            )
 
     def place(self) -> str:
         """Have the example order taken, signed as the portal signs it; returns its order_id."""

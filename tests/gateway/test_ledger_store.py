@@ -79,7 +79,7 @@ def old_ledger(bench: Bench) -> dict[str, Any]:
     with sqlite3.connect(bench.file) as connection:
         connection.row_factory = sqlite3.Row
         names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        tables = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}  # noqa: S608 - names of our own tables
+        tables = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
     connection.close()
     for path in bench.folder.glob("govpost.db*"):
         path.unlink()
@@ -90,7 +90,7 @@ def old_ledger(bench: Bench) -> dict[str, Any]:
             for row in rows if name in known - {"alembic_version", "sqlite_sequence"} else ():
                 columns = ", ".join(f'"{column}"' for column in row)
                 marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of our own tables
+                connection.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", tuple(row.values()))
     connection.close()
     return {"order_id": order_id, "known": known}
 
