@@ -87,8 +87,8 @@ def demo(
     with _new_folder(folder) as place:
         try:
             summary = _run(place, seed=seed, console=console)
-        except DaemonError as error:
-            typer.echo(str(error), err=True)
+        except (DaemonError, requests.RequestException) as error:
+            typer.echo(f"the gateway failed: {error}", err=True)
             raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(asdict(summary), ensure_ascii=False, indent=2))
@@ -123,6 +123,7 @@ def _run(folder: Path, *, seed: int, console: Console) -> Summary:
         show = _Show(load_tales(), portal, postal, begun)
         with _watching(show, console) as look:
             show.run(look)
+            show.settle(daemon, look)
         return show.summary(daemon)
 
 
@@ -163,6 +164,13 @@ class _Show:
             error = sent.exception()
             self._note(error is None, f"an order could not be sent ({type(error).__name__})")
         look()
+
+    def settle(self, daemon: Daemon, look: "_Look") -> None:
+        """Wait until the gateway knows of everything that arrived: where an answer was lost, it asks."""
+        while (left := daemon.figures()["govpost_queue_depth"]) and self.seconds < _GIVE_UP_AFTER_S:
+            look()
+            time.sleep(_LOOK_EVERY_S)
+        self._note(not left, f"{left:.0f} deliveries are not settled")
 
     def summary(self, daemon: Daemon) -> Summary:
         """Count, and compare what either side knows with what it should."""

@@ -194,6 +194,7 @@ class Bench:
         dead_reason: DeadReason | None = None,
         is_breakage: bool = False,
         is_lockout: bool = False,
+        is_answer: bool = True,
         **outcome: Any,
     ) -> bool:
         """End an attempt."""
@@ -208,6 +209,7 @@ class Bench:
             dead_reason=(dead_reason or DeadReason.REFUSED) if become is Next.BURY else None,
             is_breakage=is_breakage,
             is_lockout=is_lockout,
+            is_answer=is_answer,
         )
         return self.ledger.settle(
             settlement, worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10

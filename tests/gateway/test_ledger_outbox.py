@@ -524,7 +524,8 @@ def test_what_cannot_be_said_opens_nothing(bench: Bench) -> None:
     breakages(bench, 10)
     bench.pass_time(seconds=5)
     (claim,) = bench.ledger.claim(bench.POST, worker_id="w1", most=1, render=bench.render).result().claims
-    bench.settle(replace(claim, document=None, unsayable=Outcome(OutcomeKind.REFUSED)), OutcomeKind.REFUSED)
+    unsayable = replace(claim, document=None, unsayable=Outcome(OutcomeKind.REFUSED))
+    bench.settle(unsayable, OutcomeKind.REFUSED, is_answer=False)
     assert bench.ledger.destination(bench.POST).state == "broken"
 
 

@@ -261,3 +261,21 @@ def test_what_cannot_be_said_is_refused_unsent(claim: Claim) -> None:
     refusal = Outcome(OutcomeKind.REFUSED, code="unsayable")
     assert tried(far, replace(claim, document=None, unsayable=refusal)) == Tried(refusal, is_uncertain=False)
     assert far.asked == []
+
+
+def test_only_an_attempt_that_asked_somebody_is_an_answer(claim: Claim) -> None:
+    """What never left (unsayable, lease lost, nobody to ask) says nothing of the destination; a real no does."""
+    unsayable = replace(claim, unsayable=Outcome(OutcomeKind.REFUSED, code="unsayable"))
+    cases = [
+        (unsayable, Outcome(OutcomeKind.REFUSED, code="unsayable")),
+        (claim, Outcome(OutcomeKind.NOT_SENT, code="lease_lost")),
+        (claim, Outcome(OutcomeKind.UNKNOWN, code="no_probe")),
+        (claim, Outcome(OutcomeKind.REFUSED, code="400")),
+    ]
+    ends = [judged(each, outcome, manifest=NEITHER) for each, outcome in cases]
+    assert [(each.is_answer, each.is_breakage) for each in ends] == [
+        (False, False),
+        (False, False),
+        (False, False),
+        (True, False),
+    ]
