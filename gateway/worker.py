@@ -142,6 +142,9 @@ class _Desk:
         }
         if self.meter is not None:
             self.meter.attempt(claim.destination, claim.owed.kind.value, outcome.kind.value, seconds)
+        if settlement.is_lockout:
+            # It does not know us, or is not there: no retry will mend that.
+            _log.error("destination.paused", destination=claim.destination, reason=outcome.kind.value)
         portal = claim.owed.order.portal
         match settlement.next:
             case Next.SETTLE:
