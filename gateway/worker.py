@@ -16,7 +16,7 @@ from typing import Protocol
 from ulid import ULID
 
 from govpost.adapters.base import Document, Owed
-from govpost.gateway.ledger import Claim, Claims, Ledger, Next, Settlement
+from govpost.gateway.ledger import Claim, Claims, Ledger, Next, Settled, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
 from govpost.gateway.log import get_logger
 from govpost.gateway.relay import Destination, Tried, attempt, judge
@@ -109,7 +109,7 @@ class _Desk:
         """Lease what is due."""
         return self.ledger.claim(name, worker_id=self.worker_id, most=most, render=self.render)
 
-    def settle(self, settlement: Settlement) -> Future[bool]:
+    def settle(self, settlement: Settlement) -> Future[Settled]:
         """Store how an attempt ended."""
         return self.ledger.settle(
             settlement,
@@ -118,6 +118,14 @@ class _Desk:
             pause_cap_s=self.settings.pause_cap_s,
             breakages_to_pause=self.settings.breakages_to_pause,
         )
+
+    def note_settled(self, settlement: Settlement, settled: Settled) -> None:
+        """Say what an attempt told of the destination: a pause is a person's business."""
+        facts = {"destination": settlement.claim.destination, "reason": settlement.outcome.kind.value}
+        if settled.paused_until is not None:
+            _log.error("destination.paused", until_at=str(settled.paused_until), **facts)
+        if settled.opened:
+            _log.info("destination.opened", **facts)
 
     def judge(self, claim: Claim, tried: Tried, started_at: datetime) -> Settlement:
         """Decide what becomes of a delivery, and say so to the log and the meter."""
@@ -142,9 +150,6 @@ class _Desk:
         }
         if self.meter is not None:
             self.meter.attempt(claim.destination, claim.owed.kind.value, outcome.kind.value, seconds)
-        if settlement.is_lockout:
-            # It does not know us, or is not there: no retry will mend that.
-            _log.error("destination.paused", destination=claim.destination, reason=outcome.kind.value)
         portal = claim.owed.order.portal
         match settlement.next:
             case Next.SETTLE:
@@ -336,7 +341,7 @@ class AsyncWorker:
 
     async def _settle(self, settlement: Settlement) -> None:
         try:
-            await asyncio.wrap_future(self._desk.settle(settlement))
+            self._desk.note_settled(settlement, await asyncio.wrap_future(self._desk.settle(settlement)))
         except LedgerUnavailableError as error:
             # The lease stays; when this worker's row is gone the delivery is uncertain and asked after.
             _log.error("ledger.unavailable", error=str(error))
@@ -432,7 +437,7 @@ class SyncWorker:
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
             tried = self._desk.broken_adapter(claim, error, has_left=gate.has_opened)
         settlement = self._desk.judge(claim, tried, started_at)
-        self._desk.settle(settlement).result()
+        self._desk.note_settled(settlement, self._desk.settle(settlement).result())
         report.attempts += 1
         report.taken += settlement.next is Next.SETTLE
         report.retried += settlement.next is Next.RETRY

@@ -4,6 +4,17 @@ from govpost.gateway.ledger._rows import PortalTerms
 from govpost.gateway.ledger.events import Recorded
 from govpost.gateway.ledger.ledger import Ledger
 from govpost.gateway.ledger.orders import Pending
-from govpost.gateway.ledger.outbox import Claim, Claims, DeadReason, Next, Settlement
+from govpost.gateway.ledger.outbox import Claim, Claims, DeadReason, Next, Settled, Settlement
 
-__all__ = ["Claim", "Claims", "DeadReason", "Ledger", "Next", "Pending", "PortalTerms", "Recorded", "Settlement"]
+__all__ = [
+    "Claim",
+    "Claims",
+    "DeadReason",
+    "Ledger",
+    "Next",
+    "Pending",
+    "PortalTerms",
+    "Recorded",
+    "Settled",
+    "Settlement",
+]

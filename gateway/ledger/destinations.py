@@ -51,7 +51,9 @@ _SET = Prepared(
     )
 )
 _FORGET = Prepared(
-    delete(destinations).where(destinations.c.destination == bindparam("name"), destinations.c.state != "paused")
+    delete(destinations)
+    .where(destinations.c.destination == bindparam("name"), destinations.c.state != "paused")
+    .returning(destinations.c.state)
 )
 
 
@@ -68,28 +70,34 @@ def allowance(connection: Connection, destination: str, wanted: int, *, now: dat
     return Allowance(0) if is_trying else Allowance(min(wanted, 1))
 
 
-def answered(connection: Connection, destination: str) -> None:
-    """Note that a destination answered: it opens, unless a person paused it."""
-    _FORGET.on(connection, {"name": destination})
+def answered(connection: Connection, destination: str) -> bool:
+    """Note that a destination answered: it opens, unless a person paused it; tells whether it was broken."""
+    return any(row.state == Health.BROKEN for row in _FORGET.on(connection, {"name": destination}))
 
 
 def broke(
     connection: Connection, destination: str, *, reason: str, to_pause: int, base_s: float, cap_s: float, now: datetime
-) -> None:
-    """Count a breakage; at `to_pause` in a row the destination pauses, twice as long each time."""
+) -> datetime | None:
+    """Count a breakage; at `to_pause` in a row the destination pauses, twice as long each time.
+
+    Returns until when, where it pauses by this one.
+    """
     row = _ROW.on(connection, {"name": destination}).one_or_none()
     if row is not None and row.state == Health.PAUSED:
-        return
+        return None
     breakages = (row.breakages if row else 0) + 1
     pause_s, until_at, state = (row.pause_s, row.until_at, row.state) if row else (0.0, None, Health.OPEN)
     is_pausing = state == Health.BROKEN or breakages >= to_pause
+    begins = None
     # Those that were under way when it broke tell nothing new; only the trial doubles the pause.
     if is_pausing and (until_at is None or until_at <= now):
         pause_s = min(cap_s, max(base_s, pause_s * 2))
         until_at, state = now + timedelta(seconds=pause_s), Health.BROKEN
+        begins = until_at
     _set(
         connection, destination, state, reason=reason, breakages=breakages, pause_s=pause_s, until_at=until_at, now=now
     )
+    return begins
 
 
 def pause(connection: Connection, destination: str, *, reason: str, now: datetime) -> None:

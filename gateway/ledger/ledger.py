@@ -18,7 +18,7 @@ from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, promote, seal_order
 from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
-from govpost.gateway.ledger.outbox import Claim, Claims, Outbox, Render, Settlement
+from govpost.gateway.ledger.outbox import Claim, Claims, Outbox, Render, Settled, Settlement
 from govpost.gateway.ledger.reads import DestinationRow, Reader
 from govpost.gateway.ledger.store import Store
 from govpost.gateway.ledger.tables import lanes
@@ -201,8 +201,8 @@ class Ledger(Reader):
         pause_base_s: float,
         pause_cap_s: float,
         breakages_to_pause: int,
-    ) -> Future[bool]:
-        """End an attempt; False when the lease was lost meanwhile and the outcome no longer counts."""
+    ) -> Future[Settled]:
+        """End an attempt."""
         return self._submit(
             self._outbox.settle,
             settlement,

@@ -24,7 +24,7 @@ from govpost.gateway.ledger.tables import State, attempts, deliveries, events, i
 from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
 
-__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settlement"]
+__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settled", "Settlement"]
 
 
 class DeadReason(StrEnum):
@@ -94,6 +94,18 @@ class Settlement:
     #: False where nobody was asked: that the destination is well cannot be told from it.
     is_answer: bool = True
     text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of settling."""
+
+    #: False: the lease was lost meanwhile, and the outcome no longer counts.
+    counts: bool
+    #: The destination pauses by this attempt, until then.
+    paused_until: datetime | None = None
+    #: The destination was broken, and answers again.
+    opened: bool = False
 
 
 _HEADS = Prepared(
@@ -308,13 +320,14 @@ class Outbox:
         pause_cap_s: float,
         breakages_to_pause: int,
         now: datetime,
-    ) -> bool:
-        """End an attempt. Returns False when the lease was lost and the outcome no longer counts."""
+    ) -> Settled:
+        """End an attempt."""
         claim = settlement.claim
         delivery_id = claim.owed.delivery_id
         self._note_attempt(connection, settlement, worker_id, now=now)
+        paused_until, opened = None, False
         if settlement.is_breakage or settlement.is_lockout:
-            broke(
+            paused_until = broke(
                 connection,
                 claim.destination,
                 reason=settlement.outcome.kind,
@@ -324,16 +337,16 @@ class Outbox:
                 now=now,
             )
         elif settlement.is_answer:
-            answered(connection, claim.destination)
+            opened = answered(connection, claim.destination)
         holder = _HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
         is_taken = settlement.outcome.kind is OutcomeKind.TAKEN
         if is_taken:
             self._take_effect(connection, claim, settlement.outcome, now=now)
         if not is_ours and not (is_taken and holder.state in {State.QUEUED, State.DUE, State.LEASED, State.DEAD}):
-            return False
+            return Settled(counts=False, paused_until=paused_until, opened=opened)
         self._end(connection, settlement, was_dead=holder.state == State.DEAD, now=now)
-        return True
+        return Settled(counts=True, paused_until=paused_until, opened=opened)
 
     def _note_attempt(self, connection: Connection, settlement: Settlement, worker_id: str, *, now: datetime) -> None:
         _ATTEMPT.on(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from govpost.adapters.base import Document, Owed
-from govpost.gateway.ledger import Claim, DeadReason, Ledger, Next, PortalTerms, Settlement
+from govpost.gateway.ledger import Claim, DeadReason, Ledger, Next, PortalTerms, Settled, Settlement
 from govpost.gateway.ledger.reads import DeliveryRow
 from govpost.schemas import (
     Address,
@@ -71,6 +71,8 @@ class Bench:
         self.key_file = folder / "govpost.key"
         self.now = MORNING
         self.rendered: list[str] = []
+        #: What the newest `settle` told.
+        self.settled: Settled | None = None
         self._numbers = count(1)
         self._open: list[Ledger] = []
         self.ledger = self.open()
@@ -211,9 +213,10 @@ class Bench:
             is_lockout=is_lockout,
             is_answer=is_answer,
         )
-        return self.ledger.settle(
+        self.settled = self.ledger.settle(
             settlement, worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10
         ).result()
+        return self.settled.counts
 
     def tell_all(self, destination: str = PORTAL) -> list[str]:
         """Deliver everything that is due, and what falls due by that; tell what was said."""

@@ -518,6 +518,19 @@ def test_a_lockout_pauses_at_once(bench: Bench, kind: OutcomeKind) -> None:
     assert len(bench.claim(bench.POST)) == 1
 
 
+def test_a_pause_and_its_end_are_told_once(bench: Bench) -> None:
+    """The tenth breakage tells until when it pauses, those before it nothing; a good trial tells that it is over."""
+    bench.order("R1")
+    told = []
+    for _ in range(10):
+        breakages(bench, 1)
+        told.append(bench.settled.paused_until)
+    assert told == [None] * 9 + [bench.now + timedelta(seconds=5)]
+    bench.pass_time(seconds=5)
+    bench.settle(bench.claim_one(bench.POST))
+    assert (bench.settled.opened, bench.settled.paused_until) == (True, None)
+
+
 def test_what_cannot_be_said_opens_nothing(bench: Bench) -> None:
     """A delivery that never leaves proves nothing of a broken destination."""
     bench.order("R1")
