@@ -5,7 +5,7 @@ lease number; from a former owner only `taken` still counts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -93,7 +93,6 @@ class Settlement:
     is_lockout: bool = False
     #: False where nobody was asked: that the destination is well cannot be told from it.
     is_answer: bool = True
-    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,6 @@ def test_warns_of_what_is_unwise(write: Write, old: str, new: str, warning: str)
     assert [found for found in warnings if found.startswith(warning)] != []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="file modes mean something else there")
 def test_warns_of_secrets_that_others_can_read(write: Write) -> None:
     """A settings file with secrets should be its owner's alone."""
     path = write(FULL)
