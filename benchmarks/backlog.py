@@ -63,7 +63,7 @@ def _costs(settings: dict[int, Path], per_round: int) -> dict[int, float]:
             for depth, gateway in gateways.items():
                 measured[depth].append(_work(gateway, per_round) / per_round)
         for gateway in gateways.values():
-            gateway.ledger.retire(_WORKER).result()
+            gateway.ledger.retire(_WORKER, probe_after_s=0).result()
     finally:
         for gateway in gateways.values():
             gateway.close()

@@ -105,6 +105,10 @@ class _Desk:
             _log.warning("worker.reclaimed", deliveries=reclaimed)
         return lives
 
+    def retire(self) -> Future[None]:
+        """Leave the ledger, and give up what was not settled."""
+        return self.ledger.retire(self.worker_id, probe_after_s=self.settings.request_timeout_s)
+
     def claim(self, name: str, most: int) -> Future[Claims]:
         """Lease what is due."""
         return self.ledger.claim(name, worker_id=self.worker_id, most=most, render=self.render)
@@ -265,7 +269,7 @@ class AsyncWorker:
     async def _leave(self) -> None:
         """Leave the ledger; where it cannot be written, the row dies of age like any other."""
         try:
-            await asyncio.wrap_future(self._desk.ledger.retire(self._desk.worker_id))
+            await asyncio.wrap_future(self._desk.retire())
         except LedgerUnavailableError as error:
             _log.error("ledger.unavailable", error=str(error))
 
@@ -340,12 +344,15 @@ class AsyncWorker:
         await self._settle(self._desk.judge(claim, tried, started_at))
 
     async def _settle(self, settlement: Settlement) -> None:
-        try:
-            self._desk.note_settled(settlement, await asyncio.wrap_future(self._desk.settle(settlement)))
-        except LedgerUnavailableError as error:
-            # The lease stays; when this worker's row is gone the delivery is uncertain and asked after.
-            _log.error("ledger.unavailable", error=str(error))
-            return
+        """Store how an attempt ended, as soon as the ledger can be written: until then the lease is nobody else's."""
+        while True:
+            try:
+                settled = await asyncio.wrap_future(self._desk.settle(settlement))
+                break
+            except LedgerUnavailableError as error:
+                _log.error("ledger.unavailable", error=str(error))
+                await asyncio.sleep(self._settings.idle_poll_s)
+        self._desk.note_settled(settlement, settled)
         portal, backend = settlement.claim.owed.order.portal, settlement.claim.destination
         self._set((portal, backend))
 
@@ -405,7 +412,7 @@ class SyncWorker:
             while self._round(report) and until_idle:
                 pass
         finally:
-            self._desk.ledger.retire(self._desk.worker_id).result()
+            self._desk.retire().result()
         return report
 
     def _round(self, report: RelayReport) -> bool:

@@ -181,9 +181,15 @@ class Ledger(Reader):
 
         return self._writer.submit(unit)
 
-    def retire(self, worker_id: str) -> Future[None]:
-        """Remove a worker that stops cleanly and holds no lease."""
-        return self._submit(workers.retire, worker_id)
+    def retire(self, worker_id: str, *, probe_after_s: float) -> Future[None]:
+        """Remove a worker that stops; what it did not settle is asked after, as with one that died."""
+        now = self._clock()
+
+        def unit(connection: Connection) -> None:
+            self._outbox.reclaim(connection, frozenset({worker_id}), probe_after_s=probe_after_s, now=now)
+            workers.retire(connection, worker_id)
+
+        return self._writer.submit(unit)
 
     # Deliveries.
 

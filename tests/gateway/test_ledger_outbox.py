@@ -205,7 +205,7 @@ def test_who_was_taken_for_dead_learns_it(bench: Bench) -> None:
 def test_a_worker_that_stops_cleanly_leaves_no_row(bench: Bench) -> None:
     """Nothing of a retired worker is there to be buried."""
     bench.ledger.register("w1", holds_lock=True).result()
-    bench.ledger.retire("w1").result()
+    bench.ledger.retire("w1", probe_after_s=15).result()
     assert renew(bench, "w1") == (False, 0)
 
 
@@ -516,6 +516,18 @@ def test_a_lockout_pauses_at_once(bench: Bench, kind: OutcomeKind) -> None:
     assert (row.state, row.reason) == ("broken", kind.value)
     bench.pass_time(seconds=5)
     assert len(bench.claim(bench.POST)) == 1
+
+
+def test_a_worker_that_stops_leaves_no_lease_behind(bench: Bench) -> None:
+    """What it did not settle is uncertain and due again after a time-out, though its row is gone at once."""
+    bench.order("R1")
+    bench.ledger.register("w1", holds_lock=False).result()
+    bench.claim_one(bench.POST)
+    bench.ledger.retire("w1", probe_after_s=15).result()
+    assert bench.claim(bench.POST, worker_id="w2") == ()
+    bench.pass_time(seconds=15)
+    (claim,) = bench.claim(bench.POST, worker_id="w2")
+    assert claim.is_uncertain
 
 
 def test_a_pause_and_its_end_are_told_once(bench: Bench) -> None:
