@@ -10,7 +10,7 @@ time. Portals (`informed`) and backends (`carries`) share this form: `Outbound`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Protocol, Self, runtime_checkable
 from urllib.parse import urlsplit
@@ -25,14 +25,20 @@ from govpost.schemas import (
     Denied,
     Order,
     Outcome,
+    Place,
     Presence,
+    Refuse,
     Result,
     Source,
+    Status,
+    Telling,
     Update,
     WireReply,
     WireRequest,
 )
 from govpost.schemas._model import Model
+from govpost.schemas.documents import JsonObject
+from govpost.schemas.identifiers import WaybillNo
 
 __all__ = [
     "Adapter",
@@ -42,10 +48,14 @@ __all__ = [
     "Inbound",
     "Outbound",
     "Owed",
+    "OwedRefusal",
     "Page",
     "Polled",
     "Receives",
+    "Reconciled",
     "Secret",
+    "Standing",
+    "Traced",
 ]
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -80,12 +90,14 @@ def _check_address(name: str, address: str, *, allow_http: bool) -> None:
 
 
 class DeliveryKind(StrEnum):
-    """What a delivery is: a command to a backend, or an update to a portal."""
+    """What a delivery is: a command to a backend, an update to a portal, or its order given back to it."""
 
     PLACE = "place"
     AMEND = "amend"
     CANCEL = "cancel"
     UPDATE = "update"
+    #: What a polled portal handed over cannot be taken.
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,25 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class OwedRefusal:
+    """A polled portal is to hear that we cannot take what it handed over. No order stands behind it."""
+
+    #: A ULID, as `Owed.delivery_id`.
+    delivery_id: str
+    portal_ref: str
+    #: Ours; holds no personal data.
+    reason: str
+    created_at: datetime
+    #: What was handed over, as far as it could be read.
+    content: JsonObject = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """The delivery id as 32 lower-case hex digits."""
+        return ULID.from_str(self.delivery_id).hex
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A rendered business body and the call it is for. Kept sealed and sent byte-identical until it is settled."""
 
@@ -126,6 +157,9 @@ class Inbound:
     command: Command | Denied
     #: Stored together with the effect; seen before → `Problem.REPLAYED`. None where the caller is not proven.
     nonce: str | None = None
+    #: For a wire on which the same request again is a retry: a digest of what the nonce goes with. Seen before with
+    #: the same one, the command is carried out again, and every command answers a repeat as it did the first time.
+    nonce_digest: bytes | None = None
     #: Whatever `answer` needs to know of the request (an id to echo).
     context: Any = None
 
@@ -142,13 +176,13 @@ class Adapter(Protocol):
 
 @runtime_checkable
 class Receives(Protocol):
-    """A system that calls us."""
+    """A system that calls us: a portal with commands, a backend with events (`Record`)."""
 
     def read(self, request: WireRequest, at: datetime) -> Inbound:
         """Verify a request and decode it. Never raises for bad input: that is a `Denied`.
 
-        `request.url` is the path and query as on the request line (`/portals/<section>/…`, a base path included):
-        signatures cover it, and its end names the call.
+        `request.url` is the path and query as on the request line (`/portals/<section>/…`, `/backends/<section>/…`, a
+        base path included): signatures cover it, and its end names the call.
         """
         ...
 
@@ -169,7 +203,11 @@ class Outbound(Protocol):
         ...
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
-        """Carry documents of one call across; one outcome for each, in order. At most `batch_size` of them."""
+        """Carry documents of one call across; one outcome for each, in order.
+
+        Several only where the manifest's `batches` names the call. Documents of one order stand in the order in which
+        they must be told. A BreakageError may be let through: then it is the outcome of each.
+        """
         ...
 
     def probe(self, owed: Owed, source: Source) -> Conversation[Presence]:
@@ -179,10 +217,20 @@ class Outbound(Protocol):
 
 @runtime_checkable
 class Polled(Protocol):
-    """A system that we ask for orders."""
+    """A system that we ask for orders. That one was taken is told as its update `accepted`."""
 
-    def poll(self, cursor: str, source: Source) -> Conversation["Page"]:
-        """Fetch the next page of orders after `cursor` ("" at the very beginning)."""
+    #: How long to wait between two polls once there is nothing more.
+    poll_every_s: float
+
+    def poll(self, cursor: str, source: Source) -> Conversation["Page | Outcome"]:
+        """Fetch the next page of orders after `cursor` ("" at the very beginning, or where the cursor was lost).
+
+        An Outcome where it brought none; never `taken`. A broken order is a `Refuse` and does not spoil its page.
+        """
+        ...
+
+    def refuse(self, owed: OwedRefusal) -> Document:
+        """Make the business body that gives an order back; `send` carries it like any other."""
         ...
 
 
@@ -190,6 +238,35 @@ class Polled(Protocol):
 class Page:
     """What a poll brought. The orders and the cursor are committed together."""
 
-    commands: tuple[Command, ...]
+    commands: tuple[Place | Refuse, ...]
     cursor: str
     has_more: bool = False
+
+
+@runtime_checkable
+class Reconciled(Protocol):
+    """A portal that says what it believes we hold (对账)."""
+
+    def reconcile(self, day: date, source: Source) -> Conversation["tuple[Standing, ...] | Outcome"]:
+        """Fetch how the orders of a day (Asia/Shanghai) stand in the portal's books; an Outcome where it won't say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an order stands in a portal's books."""
+
+    portal_ref: str
+    #: `unknown` where the portal's code means nothing to us.
+    status: Status
+    #: The portal's own code.
+    raw: str
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A backend that can be asked what happened to an item."""
+
+    def trace(self, waybill_no: WaybillNo, source: Source) -> Conversation["tuple[Telling, ...] | Outcome"]:
+        """Fetch all events of an item, as they would have been pushed; an Outcome where it says nothing."""
+        ...

@@ -3,6 +3,7 @@
 import tomllib
 from enum import StrEnum
 from importlib.resources import files
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -41,10 +42,12 @@ class Manifest(Model):
     has_probe: bool = False
     #: A backend that can change an order it has taken.
     amends: bool = False
-    #: How many deliveries one call may carry.
-    batch_size: int = Field(default=1, ge=1)
-    #: Methods that run off the event loop.
-    cpu_heavy: frozenset[str] = frozenset()
+    #: Call (`Document.call`) → how many deliveries one request may carry, where that is more than one.
+    batches: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
+    #: Requests a second that it takes, from all of us together; None: as many as it likes.
+    rate_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    #: Methods whose steps take milliseconds of CPU: they run off the event loop.
+    cpu_heavy: frozenset[Literal["read", "answer", "send", "probe", "poll"]] = frozenset()
     #: The statuses that the portal is told as updates of their own; the rest it learns from our answers.
     tells: frozenset[Status] = frozenset()
     #: Of these, the ones that cannot be said before the leg has a waybill number.

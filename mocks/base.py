@@ -19,10 +19,13 @@ from govpost.mocks.faults import WITHOUT_EFFECT, Fault, FaultKind, FaultPlan
 from govpost.schemas import WireReply, WireRequest
 
 __all__ = [
+    "CarrierMock",
     "Exchange",
+    "Heard",
     "JsonObject",
     "Member",
     "Mock",
+    "PortalMock",
     "Rejection",
     "UnfitError",
     "check_members",
@@ -166,6 +169,47 @@ class Mock(ABC):
                 return WireReply(reply.status, {"Content-Type": "text/html"}, reply.body)
             case _:
                 return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Something that a portal was told of an order, and took."""
+
+    portal_ref: str
+    #: What the wire knows this telling by; the same across retries.
+    identity: str
+    #: The portal's own code of the status.
+    status: str
+    waybill_no: str = ""
+    leg: int = 1
+
+
+class PortalMock(Mock):
+    """A portal: hands orders over, and is told what becomes of them."""
+
+    @abstractmethod
+    def hand_over(self, document: JsonObject) -> WireRequest | None:
+        """Hand an order over, in the wire's own words as the contract's samples have them.
+
+        Returns the request that the portal makes, signed and sealed anew at each call, its url path only; or None
+        for a portal that waits to be polled, which offers the order from then on.
+        """
+
+    @abstractmethod
+    def is_taken(self, reply: WireReply) -> bool:
+        """Tell whether a gateway's answer to `hand_over`'s request means yes; UnfitError for an unfit answer."""
+
+    @abstractmethod
+    def heard(self) -> list[Heard]:
+        """List everything it was told and took, in arrival order, each thing once."""
+
+
+class CarrierMock(Mock):
+    """A backend: takes orders, and tells what happens to them."""
+
+    @abstractmethod
+    def placed(self) -> Mapping[str, int]:
+        """Count for each of our order ids how often it would be mailed, a leg at most; over 1 is a fault of ours."""
 
 
 def dump_json(document: Any) -> bytes:

@@ -15,9 +15,9 @@ import requests
 
 from govpost.mocks._synthetic import s10_number
 from govpost.mocks.base import (
+    CarrierMock,
     JsonObject,
     Member,
-    Mock,
     UnfitError,
     check_members,
     dump_json,
@@ -153,7 +153,7 @@ class _Answered:
     numbers: JsonObject
 
 
-class PostalMock(Mock):
+class PostalMock(CarrierMock):
     """The backend. It answers placements, amendments and cancellations, plays events and sends them to a gateway."""
 
     key = "postal"
@@ -253,6 +253,11 @@ class PostalMock(Mock):
                 }
                 for mail in self.orders.values()
             }
+
+    def placed(self) -> Mapping[str, int]:
+        """Count placements by order id."""
+        with self._lock:
+            return dict(self.placements)
 
     def actions(self) -> Mapping[str, Callable[..., Any]]:
         """`play {order_id, course}`: play on and send the events to the gateway."""

@@ -16,9 +16,10 @@ import requests
 from govpost.mocks._synthetic import citizen_id, party, uscc
 from govpost.mocks._yukuaiban_seal import open_secret, seal, sign
 from govpost.mocks.base import (
+    Heard,
     JsonObject,
     Member,
-    Mock,
+    PortalMock,
     UnfitError,
     check_members,
     dump_json,
@@ -154,7 +155,7 @@ class Answer:
         return self.code == _SUCCESS[1]
 
 
-class YukuaibanMock(Mock):
+class YukuaibanMock(PortalMock):
     """The portal. It answers pushes, and builds, signs and sends the requests that a portal makes.
 
     In strict mode (the default) a push must name an order that `build_create` or `expect` announced, and a member
@@ -371,7 +372,24 @@ class YukuaibanMock(Mock):
         self.orders[push.order_no].pushes.append(push)
         self.pushes.append(push)
 
+    def heard(self) -> list[Heard]:
+        """List what was pushed and taken."""
+        with self._lock:
+            return [
+                Heard(push.order_no, push.request_id, push.state, push.logistic_code, push.leg) for push in self.pushes
+            ]
+
     # --- what the portal sends ---------------------------------------------------------------------------------------
+
+    def hand_over(self, document: JsonObject) -> WireRequest:
+        """Build the request that places an order, given as the contract's samples have it: `secret` opened."""
+        return self.build_create(
+            {name: value for name, value in document.items() if name != "secret"}, document.get("secret", {})
+        )
+
+    def is_taken(self, reply: WireReply) -> bool:
+        """Tell whether the gateway took an order."""
+        return self.parse_reply(reply).is_success
 
     def build_create(self, order: Mapping[str, Any], secret_opens_to: Mapping[str, Any]) -> WireRequest:
         """Build the request that places an order, sealed and signed anew at each call; its url is path only."""

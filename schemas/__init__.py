@@ -8,11 +8,15 @@ from govpost.schemas.command import (
     Command,
     Denied,
     Found,
+    Noted,
     Place,
     Placed,
     Problem,
     Query,
+    Record,
+    Refuse,
     Result,
+    Telling,
 )
 from govpost.schemas.event import (
     Cause,
@@ -42,7 +46,7 @@ from govpost.schemas.order import (
     Promise,
     ProofKind,
 )
-from govpost.schemas.outcome import Outcome, OutcomeKind, Presence
+from govpost.schemas.outcome import Notice, Outcome, OutcomeKind, Presence
 from govpost.schemas.wire import Conversation, Headers, Source, WireReply, WireRequest
 
 __all__ = [
@@ -66,6 +70,8 @@ __all__ = [
     "Leg",
     "Matter",
     "Mode",
+    "Noted",
+    "Notice",
     "Office",
     "Order",
     "OrderContent",
@@ -83,10 +89,13 @@ __all__ = [
     "Query",
     "Reason",
     "ReceivedBy",
+    "Record",
+    "Refuse",
     "Result",
     "Signer",
     "Source",
     "Status",
+    "Telling",
     "Update",
     "WireReply",
     "WireRequest",

@@ -17,11 +17,15 @@ __all__ = [
     "Command",
     "Denied",
     "Found",
+    "Noted",
     "Place",
     "Placed",
     "Problem",
     "Query",
+    "Record",
+    "Refuse",
     "Result",
+    "Telling",
 ]
 
 
@@ -61,7 +65,36 @@ class Query:
     portal_ref: str
 
 
-Command: TypeAlias = Place | Amend | Cancel | Query
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell a polled portal that an order it holds for us cannot be taken, and keep it for a person."""
+
+    portal_ref: str
+    #: For the portal's engineers; holds no personal data.
+    reason: str
+    #: What was handed over, as far as it could be read; kept sealed.
+    content: JsonObject = field(repr=False)
+    #: The wire path of the member at fault, where there is one.
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One event that a backend tells, and which item it is about: by our number, by the waybill's, or by both."""
+
+    event: Event = field(repr=False)
+    order_id: OrderId | None = None
+    waybill_no: WaybillNo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record what a backend tells. What no order fits is kept until one does."""
+
+    tellings: tuple[Telling, ...]
+
+
+Command: TypeAlias = Place | Amend | Cancel | Query | Record
 
 
 class Problem(StrEnum):
@@ -113,6 +146,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Everything that was told is durable."""
+
+    #: Events that no order fits yet.
+    strays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """It was not done, and nothing changed. `reason` is for the portal's engineers and holds no personal data."""
 
@@ -122,4 +163,4 @@ class Denied:
     field: str | None = None
 
 
-Result: TypeAlias = Placed | Amended | Cancelled | Found | Denied
+Result: TypeAlias = Placed | Amended | Cancelled | Found | Noted | Denied

@@ -17,6 +17,7 @@ __all__ = [
     "Leg",
     "Office",
     "Proof",
+    "RawCode",
     "Reason",
     "ReceivedBy",
     "Signer",
@@ -26,6 +27,7 @@ __all__ = [
 
 Leg = Literal[1, 2]
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+RawCode = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class Status(StrEnum):
@@ -123,16 +125,19 @@ class Event(Model):
     proof: tuple[Proof, ...] = Field(default=(), repr=False)
     #: The event_id, of the same source, that this one takes back.
     revokes: EventId | None = None
+    #: For a source that does not name the event it takes back: the raw code of it. The newest one with that code that
+    #: is not later than this event, of the same leg and not taken back yet, is meant; one not seen yet is waited for.
+    revokes_code: RawCode | None = None
     #: Foreign free text. Kept, never forwarded: it holds couriers' names and phones.
     note: Annotated[str, StringConstraints(max_length=2000)] | None = Field(default=None, repr=False)
-    #: The source's code where it had none of ours.
-    raw_code: Text | None = None
+    #: The source's own code of what happened, where it has codes. Stored in the clear.
+    raw_code: RawCode | None = None
     cause: Cause = Cause.POST
 
     @model_validator(mode="after")
     def _check_says_something(self) -> Self:
         """Refuse an event that neither has a status nor revokes one."""
-        if self.status is None and self.revokes is None:
+        if self.status is None and self.revokes is None and self.revokes_code is None:
             raise ValueError("status is missing")
         return self
 

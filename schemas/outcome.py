@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from govpost.schemas.event import Leg
 from govpost.schemas.identifiers import WaybillNo, check_waybill_no
 
-__all__ = ["Outcome", "OutcomeKind", "Presence"]
+__all__ = ["Notice", "Outcome", "OutcomeKind", "Presence"]
 
 
 class OutcomeKind(StrEnum):
@@ -25,6 +26,19 @@ class OutcomeKind(StrEnum):
     AUTH = "auth"
     #: The address is wrong.
     MISCONFIGURED = "misconfigured"
+
+
+class Notice(StrEnum):
+    """What a person should know of an order and no delivery says."""
+
+    #: A second, different waybill number came for a leg; the first stays.
+    WAYBILL_DIFFERS = "waybill_differs"
+    #: A leg travels in several pieces; only what happens to the first is told.
+    SEVERAL_PIECES = "several_pieces"
+    #: The backend has the order, but sends nobody to collect it.
+    PICKUP_REFUSED = "pickup_refused"
+    #: The portal handed the order over again with other content, too late to follow it.
+    CONTENT_CHANGED = "content_changed"
 
 
 class Presence(StrEnum):
@@ -52,9 +66,13 @@ class Outcome:
     waybill_no: WaybillNo | None = None
     #: For a round trip: the number of leg 2.
     return_waybill_no: WaybillNo | None = None
+    #: Further numbers of leg 1 or 2 (several pieces), as (leg, number): known to the ledger, told to nobody.
+    more_waybill_nos: tuple[tuple[Leg, WaybillNo], ...] = ()
+    #: For what was taken: words of `Notice` for a person, where something beside it was not done.
+    notices: tuple[Notice, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold the numbers to their check digits; raises ValueError, in the adapter that read them."""
-        for number in (self.waybill_no, self.return_waybill_no):
+        for number in (self.waybill_no, self.return_waybill_no, *(number for _, number in self.more_waybill_nos)):
             if number is not None:
                 check_waybill_no(number)

@@ -1,0 +1,73 @@
+"""Hold documents to the contract files under `schemas/wire/<key>/`: OpenAPI 3.1 (its schemas: JSON Schema 2020-12)."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from govpost.mocks.base import UnfitError
+
+__all__ = ["Contract"]
+
+#: What a broken rule says of the value; jsonschema's own messages quote it.
+_REASONS = {
+    "type": "is not of type {}",
+    "enum": "is none of {}",
+    "const": "is not {}",
+    "pattern": "does not match {}",
+    "minLength": "is shorter than {}",
+    "maxLength": "is longer than {}",
+    "minItems": "has fewer than {} items",
+    "maxItems": "has more than {} items",
+    "minimum": "is less than {}",
+    "maximum": "is more than {}",
+}
+
+
+class Contract:
+    """The named schemas of one system's contract (`components.schemas` of its openapi.json)."""
+
+    def __init__(self, key: str) -> None:
+        path = files("govpost.schemas").joinpath("wire", key, "openapi.json")
+        self._components = json.loads(path.read_text(encoding="utf-8"))["components"]
+        self._validator = cache(self._build)
+
+    def check(self, name: str, document: Any, *, where: str = "body", code: str = "400") -> None:
+        """Raise UnfitError, with the path and the rule but never a value, where a document does not fit a schema."""
+        error = best_match(self._validator(name).iter_errors(document))
+        if error is not None:
+            raise UnfitError(_place(where, error), _reason(error), code=code)
+
+    def _build(self, name: str) -> Draft202012Validator:
+        if name not in self._components["schemas"]:
+            raise KeyError(name)
+        return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": self._components})
+
+
+def _place(where: str, error: ValidationError) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path]
+    return where + "".join(parts) + _member(error)
+
+
+def _member(error: ValidationError) -> str:
+    """Name the member that is missing or unknown: its object is where jsonschema points."""
+    match error.validator, error.instance:
+        case "required", dict(instance):
+            return "." + next(name for name in error.validator_value if name not in instance)
+        case (("additionalProperties" | "unevaluatedProperties"), dict(instance)):
+            known = error.schema.get("properties", {})
+            return "." + min((name for name in instance if name not in known), default="?")
+    return ""
+
+
+def _reason(error: ValidationError) -> str:
+    match error.validator:
+        case "required":
+            return "is missing"
+        case "additionalProperties" | "unevaluatedProperties":
+            return "is not in the contract"
+    rule = _REASONS.get(str(error.validator))
+    return rule.format(error.validator_value) if rule else f"breaks the contract's rule {error.validator!r}"
