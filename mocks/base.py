@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
 from threading import RLock
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from govpost.mocks.faults import WITHOUT_EFFECT, Fault, FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = [
     "CarrierMock",
@@ -81,6 +82,11 @@ class Mock(ABC):
 
     #: Name in the entry-point group `govpost.mocks` and of `govpost mock <key>`.
     key: ClassVar[str]
+    #: Key of the adapter that talks to it; "" where that is its own key.
+    stands_for: ClassVar[str] = ""
+    #: The system's own codes of what happens to an item → what the contract says they mean, None for one that takes an
+    #: earlier one back. Of a portal: what it is told; of a backend: what it tells.
+    statuses: ClassVar[Mapping[str, Status | None]] = MappingProxyType({})
 
     def __init__(
         self, *, plan: FaultPlan | None = None, now: Callable[[], datetime] = utc_now, keep: int = 10_000
@@ -100,6 +106,10 @@ class Mock(ABC):
     @abstractmethod
     def from_settings(cls, document: Mapping[str, Any], **options: Any) -> Self:
         """Build the counterpart of a gateway from that gateway's settings (the parsed TOML); {} for demo keys."""
+
+    @abstractmethod
+    def settings(self) -> JsonObject:
+        """Give what a gateway's section must hold to talk to this mock: keys, and the address it is served at."""
 
     @abstractmethod
     def _respond(self, request: WireRequest) -> WireReply:
@@ -182,6 +192,8 @@ class Heard:
     status: str
     waybill_no: str = ""
     leg: int = 1
+    #: The business body as it was told, opened.
+    body: JsonObject = field(default_factory=dict, repr=False)
 
 
 class PortalMock(Mock):
@@ -203,9 +215,28 @@ class PortalMock(Mock):
     def heard(self) -> list[Heard]:
         """List everything it was told and took, in arrival order, each thing once."""
 
+    def commands(self, document: JsonObject) -> Mapping[str, WireRequest]:  # noqa: ARG002 - for those that have some
+        """Build what else the portal may ask about an order that it handed over: `amend`, `cancel`, `query`.
+
+        By that name, each signed anew at each call; nothing for a portal that asks no more.
+        """
+        return {}
+
 
 class CarrierMock(Mock):
     """A backend: takes orders, and tells what happens to them."""
+
+    def tell(self, order_id: str, code: str) -> WireRequest | None:  # noqa: ARG002 - for those that tell
+        """Let what `code` stands for happen to an item that was placed, and build the request that tells it.
+
+        Any code, an unheard-of one too; path only, signed anew at each call. None for a backend that tells nothing in
+        words of its own, but at `/api/v1`.
+        """
+        return None
+
+    def is_taken(self, reply: WireReply) -> bool:
+        """Tell whether a gateway's answer to what it was told means yes."""
+        return reply.status // 100 == 2
 
     @abstractmethod
     def placed(self) -> Mapping[str, int]:

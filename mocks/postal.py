@@ -157,6 +157,7 @@ class PostalMock(CarrierMock):
     """The backend. It answers placements, amendments and cancellations, plays events and sends them to a gateway."""
 
     key = "postal"
+    stands_for = "webhook"
 
     def __init__(
         self,
@@ -188,6 +189,7 @@ class PostalMock(CarrierMock):
         self.placements: Counter[str] = Counter()
         #: CloudEvents id → how often it came again.
         self.repeats: Counter[str] = Counter()
+        self._secret = secret
         self._key = _key_of(secret)
         self._first_serial = Random(f"{seed}/serials").randrange(10**8)
         self._serials = 0
@@ -212,6 +214,10 @@ class PostalMock(CarrierMock):
             "api_token": next(iter(document.get("api", {}).get("tokens", ())), ""),
         }
         return cls(secret, **{**known, **options})
+
+    def settings(self) -> JsonObject:
+        """Give what a `webhook` section must hold."""
+        return {"url": self.orders_url, "secret": self._secret}
 
     @property
     def orders_url(self) -> str:

@@ -9,6 +9,7 @@ from hmac import compare_digest
 from itertools import count
 from random import Random
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Self
 
 import requests
@@ -30,7 +31,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = [
     "DEMO_APP_ID",
@@ -163,6 +164,21 @@ class YukuaibanMock(PortalMock):
     """
 
     key = "yukuaiban"
+    statuses = MappingProxyType(
+        {
+            "10": Status.ACCEPTED,
+            "20": Status.NUMBERED,
+            "30": Status.COLLECTED,
+            "40": Status.IN_TRANSIT,
+            "50": Status.OUT_FOR_DELIVERY,
+            "60": Status.DELIVERED,
+            "70": Status.UNDELIVERED,
+            "80": Status.RETURNING,
+            "81": Status.RETURNED,
+            "90": Status.CANCELLED,
+            "99": Status.LOST,
+        }
+    )
 
     def __init__(
         self,
@@ -213,6 +229,15 @@ class YukuaibanMock(PortalMock):
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         gateway_url = f"http://{ingress['host']}:{ingress['port']}"
         return cls(**{"gateway_url": gateway_url, "is_strict": False, **keys, **options})
+
+    def settings(self) -> JsonObject:
+        """Give what `[portals.yukuaiban]` must hold."""
+        return {
+            "base_url": self.url,
+            "app_id": self.app_id,
+            "app_secret": self._app_secret,
+            "app_key": self._app_key,
+        }
 
     # --- what the portal takes ---------------------------------------------------------------------------------------
 
@@ -376,7 +401,8 @@ class YukuaibanMock(PortalMock):
         """List what was pushed and taken."""
         with self._lock:
             return [
-                Heard(push.order_no, push.request_id, push.state, push.logistic_code, push.leg) for push in self.pushes
+                Heard(push.order_no, push.request_id, push.state, push.logistic_code, push.leg, push.body)
+                for push in self.pushes
             ]
 
     # --- what the portal sends ---------------------------------------------------------------------------------------
@@ -390,6 +416,11 @@ class YukuaibanMock(PortalMock):
     def is_taken(self, reply: WireReply) -> bool:
         """Tell whether the gateway took an order."""
         return self.parse_reply(reply).is_success
+
+    def commands(self, document: JsonObject) -> Mapping[str, WireRequest]:
+        """Build a cancel and a query."""
+        order_no = document["orderNo"]
+        return {"cancel": self.build_cancel(order_no, "办错了"), "query": self.build_query(order_no)}
 
     def build_create(self, order: Mapping[str, Any], secret_opens_to: Mapping[str, Any]) -> WireRequest:
         """Build the request that places an order, sealed and signed anew at each call; its url is path only."""
