@@ -58,7 +58,7 @@ class Talk(Generic[T]):
             return [self.error.outcome] * number
         if self.error is not None:
             return [Outcome(OutcomeKind.UNKNOWN, code="unreadable")] * number
-        outcomes: list[Outcome] = list(self.result or ())  # type: ignore[call-overload]
+        outcomes = list(self.result) if isinstance(self.result, Sequence) else []
         if len(outcomes) != number:
             raise Finding(f"send gave {len(outcomes)} outcomes for {number} documents")
         return outcomes

@@ -61,6 +61,11 @@ class AdapterReport:
         """List the verdicts of one kind."""
         return [each for each in self.verdicts if each.state is state]
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether no check failed."""
+        return not self.of(State.FAILED)
+
     def lines(self) -> Iterator[str]:
         """Say it for people: a head line, then whatever did not simply pass."""
         counts = ", ".join(f"{len(self.of(state))} {state}" for state in State if self.of(state))

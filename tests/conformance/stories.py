@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from govpost.adapters.base import DeliveryKind, Owed
+from govpost.adapters.base import DeliveryKind, Document, Owed
 from govpost.schemas import (
     Direction,
     Event,
@@ -17,14 +17,14 @@ from govpost.schemas import (
     Outcome,
     OutcomeKind,
     Party,
-    ReceivedBy,
     Reason,
+    ReceivedBy,
     Signer,
     Status,
     Update,
     WireReply,
 )
-from govpost.tests.conformance.bench import NOW, Bench, Talk
+from govpost.tests.conformance.bench import NOW, Bench, Door, Talk
 from govpost.tests.conformance.subject import Finding, Sample, Subject
 
 __all__ = [
@@ -87,7 +87,7 @@ class Story:
         event = self._event(status, leg, corrects, members)
         can_lack_number = _WITHOUT_NUMBER - self.bench.subject.manifest.needs_waybill
         number = None if status in can_lack_number else WAYBILLS[leg]
-        taken_back = corrects and corrects.delivery_id
+        taken_back = None if corrects is None else corrects.delivery_id
         return self._owe(DeliveryKind.UPDATE, Update(self.order.order_id, event, status, leg, number, taken_back))
 
     def command(self, kind: DeliveryKind) -> Owed:
@@ -138,7 +138,7 @@ class Story:
 
 
 def begin(bench: Bench, number: int = 0, *, sample: Sample | None = None, is_known: bool = True) -> Story:
-    """Begin the story of an order that the gateway has taken; `is_known` False: of one that the portal never gave us."""
+    """Begin the story of an order that the gateway has taken; not `is_known`: of one that the portal never gave us."""
     if not bench.subject.samples:
         raise Finding("it has no samples")
     chosen = (sample or bench.subject.samples[0]).numbered(number)
@@ -160,6 +160,8 @@ class Moment:
 
     story: Story
     owed: Owed
+    #: Rendered once, as the ledger keeps it.
+    document: Document
     #: The far side's yes, had it been told.
     good: WireReply
     #: How many requests that took.
@@ -169,6 +171,10 @@ class Moment:
     def bench(self) -> Bench:
         """Where it happens."""
         return self.story.bench
+
+    def send(self, *, door: Door | None = None) -> Talk[Sequence[Outcome]]:
+        """Send it."""
+        return self.bench.send(self.document, door=door)
 
     @property
     def what(self) -> str:
@@ -190,8 +196,8 @@ def at_each_call(subject: Subject) -> Iterator[Moment]:
         talk = scout.tell(owed)
         if call not in calls:
             calls.append(call)
-            story, next_owed = _relived(subject, len(scout.told) - 1)
-            yield Moment(story, next_owed, talk.replies[-1], len(talk.requests))
+            story, same = _relived(subject, len(scout.told) - 1)
+            yield Moment(story, same, story.bench.adapter.render(same), talk.replies[-1], len(talk.requests))
 
 
 def _relived(subject: Subject, tellings: int) -> tuple[Story, Owed]:

@@ -158,7 +158,8 @@ class Subject:
     @cached_property
     def fields(self) -> tuple[Field, ...] | None:
         """The table of its fields (`<package>.fields.FIELDS`), where it has one."""
-        return self._table("FIELDS")
+        table: tuple[Field, ...] | None = self._table("FIELDS")
+        return table
 
     @cached_property
     def unsaid(self) -> tuple[str, ...]:

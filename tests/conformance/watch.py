@@ -31,8 +31,8 @@ _REACHES = (
     "urllib.Request",
 )
 
-#: Run by a fresh interpreter: imports the adapter, and prints what its own modules reached for meanwhile. A library that
-#: it imports may do as it likes: the innermost module under way is what counts.
+#: Run by a fresh interpreter: imports the adapter, and prints what its own modules reached for meanwhile. A library
+#: that it imports may do as it likes: the innermost module under way is what counts.
 _PROGRAM = """
 import json, sys
 from importlib import import_module
@@ -115,7 +115,7 @@ def watched() -> Iterator[list[str]]:
 
 @cache
 def import_reaches(package: str, module: str, name: str) -> tuple[str, ...]:
-    """Import an adapter in a fresh interpreter, and list what its package reached for; raises Finding's text on failure."""
+    """Import an adapter in a fresh interpreter, and list what its package reached for, or why it cannot be imported."""
     order = json.dumps([package, module, name, sys.path, _REACHES])
     done = subprocess.run([sys.executable, "-c", _PROGRAM, order], check=False, capture_output=True, text=True)
     if done.returncode != 0:

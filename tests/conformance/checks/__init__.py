@@ -1,4 +1,4 @@
-"""All checks of the kit, as data: what each is called, which level it belongs to, whom it concerns and what it proves."""
+"""All checks of the kit, as data: each with its name, its level, whom it concerns and what it proves."""
 
 from collections.abc import Iterator
 

@@ -46,7 +46,7 @@ def commands_are_carried(subject: Subject) -> Iterator[str]:
 
 @check(Level.SILVER, BACKENDS)
 def order_fields_are_said_or_named(subject: Subject) -> Iterator[str]:
-    """Each field of an order shows in what is rendered, or is refused by its name, or stands in UNSAID; none is dropped."""
+    """Each field of an order is said, refused by its name, or listed in UNSAID; none is dropped."""
     adapter = Bench(subject).adapter
     order = _sayable(adapter)
     body = _body(adapter, order)

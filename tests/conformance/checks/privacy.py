@@ -68,11 +68,10 @@ def _shown_by_telling(subject: Subject) -> _Shown:
     if not (subject.tells or subject.carries):
         return
     for moment in at_each_call(subject):
-        document = moment.bench.adapter.render(moment.owed)
-        yield moment.what, f"{document!r} {moment.owed!r}"
+        yield moment.what, f"{moment.document!r} {moment.owed!r}"
         body = retold(moment.good.body, _SOMEBODY) or _SOMEBODY.encode()
         for status in (200, 400, 500):
-            talk = moment.bench.send(document, door=always(WireReply(status, moment.good.headers, body)))
+            talk = moment.send(door=always(WireReply(status, moment.good.headers, body)))
             yield f"{moment.what}, HTTP {status}", f"{talk.error!r} {talk.error} {talk.outcome!r}"
             yield f"{moment.what}, request", " ".join(f"{request.url} {request!r}" for request in talk.requests)
     yield "what cannot be said", _unsayable(subject)
@@ -105,7 +104,7 @@ def secrets_stay_hidden(subject: Subject) -> Iterator[str]:
 
 @check(Level.SILVER, EVERYBODY)
 def settings_are_checked(subject: Subject) -> Iterator[str]:
-    """A setting that it doesn't know, a secret that is missing, and a plain http address elsewhere are refused by name."""
+    """A setting that it doesn't know, a missing secret, and a plain http address elsewhere are refused by name."""
     settings = Bench(subject).mock.settings()
     wrong: list[tuple[str, dict[str, Any]]] = [("x_unheard_of", {**settings, "x_unheard_of": 1})]
     wrong += [(name, {**settings, name: ""}) for name in subject.manifest.secrets if name in settings]

@@ -73,11 +73,9 @@ _UNHEARD_OF = "x_unheard_of"
 def fields_kept_or_named(subject: Subject) -> Iterator[str]:
     """Each member of a document shows in the order when it changes, or is refused by its name; none is dropped."""
     for sample, path, value in _each_leaf(subject):
-        if value is None or value == "":
-            continue
+        before = _placed(Bench(subject).take(sample.document), sample)
         for how, document in _variants(sample, path, value):
-            command = Bench(subject).take(document)
-            complaint = _dropped(command, sample.order, path)
+            complaint = _dropped(Bench(subject).take(document), before.order, path)
             if complaint:
                 yield f"{name_of(path)} {how}: {complaint}"
 
@@ -89,12 +87,12 @@ def _variants(sample: Sample, path: Path, value: Any) -> Iterator[tuple[str, Any
 
 
 def _each_leaf(subject: Subject) -> Iterator[tuple[Sample, Path, Any]]:
-    """Come to every member of all samples once."""
+    """Come to every member of all samples once, where it says something."""
     seen: set[str] = set()
     for sample in subject.samples:
         for path, value in leaves(sample.document):
             place = name_of(tuple("*" if isinstance(step, int) else step for step in path))
-            if path and place not in seen:
+            if path and place not in seen and value not in (None, ""):
                 seen.add(place)
                 yield sample, path, value
 
@@ -295,7 +293,7 @@ def _hostile_codes(subject: Subject) -> Iterator[str]:
 
 @check(Level.SILVER, CALLERS)
 def answers_are_understood(subject: Subject) -> Iterator[str]:
-    """Yes is a yes in its words, the same one to a repeat; every way of saying no is a no."""
+    """Yes is a yes in its words, to a repeat too; every way of saying no is a no."""
     bench, build = _calling(subject)
     is_taken = bench.portal.is_taken if subject.hands_over else bench.backend.is_taken
     inbound = bench.read(build())

@@ -4,7 +4,6 @@ from govpost.tests.conformance.kit import Scope
 from govpost.tests.conformance.stories import round_trip
 
 __all__ = [
-    "AMENDABLE",
     "BACKENDS",
     "BATCHED",
     "CALLERS",
@@ -15,6 +14,7 @@ __all__ = [
     "POLLED",
     "PORTAL_CALLERS",
     "PROBED",
+    "PROBED_PORTALS",
     "RECONCILED",
     "REPORTERS",
     "RESOLVED",
@@ -32,8 +32,11 @@ POLLED = Scope("portals that we ask for orders", lambda subject: subject.is_poll
 OUTBOUND = Scope("systems that we tell things", lambda subject: subject.tells or subject.carries)
 TOLD = Scope("portals that we tell what happened", lambda subject: subject.tells)
 BACKENDS = Scope("backends", lambda subject: subject.carries)
-AMENDABLE = Scope("backends that amend", lambda subject: subject.manifest.amends)
 PROBED = Scope("systems with a probe", lambda subject: subject.manifest.has_probe)
+PROBED_PORTALS = Scope(
+    "portals with a probe that are told what is under way",
+    lambda subject: subject.manifest.has_probe and "in_transit" in subject.manifest.tells,
+)
 RESOLVED = Scope(
     "systems with a probe, or idempotent ones",
     lambda subject: subject.manifest.has_probe or subject.manifest.is_idempotent,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from courier.fields import FIELDS, UNSAID
-
 from govpost.adapters.base import AdapterSettings, DeliveryKind, Document, Inbound, Owed, Secret
 from govpost.adapters.fields import CodeTable, order_to_wire
 from govpost.adapters.manifest import Manifest

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import ClassVar
 
-from kiosk.fields import FIELDS
-
 from govpost.adapters.base import (
     AdapterSettings,
     Document,
@@ -37,6 +35,7 @@ from govpost.schemas import (
 )
 from govpost.schemas.documents import JsonObject, parse_json_object
 from govpost.schemas.errors import MappingError, UnreadableError, UnsupportedFeatureError
+from kiosk.fields import FIELDS
 
 __all__ = ["Kiosk", "KioskSettings"]
 
