@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 
 from govpost.adapters.base import Document, Inbound, Owed, Page
-from govpost.mocks.base import CarrierMock, Mock, PortalMock
+from govpost.mocks.base import CarrierMock, Mock, PortalMock, UnfitError
 from govpost.mocks.faults import FaultKind
 from govpost.schemas import Command, Denied, Outcome, OutcomeKind, Presence, Refuse, Source, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError, GovpostError
@@ -211,6 +211,14 @@ class Bench:
         if not isinstance(talk.result, Page):
             raise Finding(f"poll brought no page{self.complaint()}")
         return talk.result
+
+    def can_hand_over(self, document: Any) -> bool:
+        """Tell whether the portal can say such a thing at all."""
+        try:
+            self.portal.hand_over(document)
+        except UnfitError:
+            return False
+        return True
 
     def take(self, document: Any) -> Command | Refuse | Denied:
         """Let the portal hand a document over, and give what the adapter makes of it."""

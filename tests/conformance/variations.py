@@ -2,21 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 from govpost.schemas import WireRequest
+from govpost.tests.conformance.subject import Sample
 
 __all__ = [
     "GARBAGE",
     "HOSTILE_BODIES",
-    "HOSTILE_CODES",
-    "HOSTILE_VALUES",
+    "HOSTILE_TEXTS",
     "Path",
     "changed",
+    "each_leaf",
     "forgeries",
+    "hostile_values",
     "is_about",
     "leaves",
     "name_of",
@@ -62,25 +64,16 @@ HOSTILE_BODIES: tuple[bytes, ...] = (
     b" " * 100_000,
 )
 
-#: What may stand where a value should.
-HOSTILE_VALUES: tuple[Any, ...] = (
-    None,
+_HOSTILE_ATOMS = (None, 0, -1, 1.5, True, 2**53, -(2**63), 1e300)
+_HOSTILE_CONTAINERS: tuple[Any, ...] = ([], {}, [None], {"a": {"b": []}}, [[[[[]]]]])
+
+#: What may stand where a text should, or a code.
+HOSTILE_TEXTS: tuple[str, ...] = (
     "",
     " ",
-    0,
-    -1,
-    1.5,
-    True,
-    [],
-    {},
-    [None],
-    {"a": {"b": []}},
     "x" * 10_000,
     "\x00",
     "\u202e\u0000\ufeff",
-    2**53,
-    -(2**63),
-    1e300,
     "9999-99-99 99:99:99",
     "0001-01-01T00:00:00+23:59",
     "𠮷" * 60,
@@ -90,8 +83,9 @@ HOSTILE_VALUES: tuple[Any, ...] = (
 )
 
 
-#: What may stand where a code should.
-HOSTILE_CODES = tuple(value for value in HOSTILE_VALUES if isinstance(value, str))
+def hostile_values(number: int) -> tuple[Any, ...]:
+    """Give one of each kind for the place of that number: they take turns."""
+    return tuple(kind[number % len(kind)] for kind in (_HOSTILE_ATOMS, _HOSTILE_CONTAINERS, HOSTILE_TEXTS))
 
 
 def leaves(document: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -104,6 +98,17 @@ def leaves(document: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(value, (*above, place))
     else:
         yield above, document
+
+
+def each_leaf(samples: Iterable[Sample]) -> Iterator[tuple[Sample, Path, Any]]:
+    """Come to every member of all samples once, where it says something."""
+    seen: set[str] = set()
+    for sample in samples:
+        for path, value in leaves(sample.document):
+            place = name_of(tuple("*" if isinstance(step, int) else step for step in path))
+            if path and place not in seen and value not in (None, ""):
+                seen.add(place)
+                yield sample, path, value
 
 
 def objects(document: Any, above: Path = ()) -> Iterator[Path]:

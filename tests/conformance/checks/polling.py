@@ -11,9 +11,24 @@ from govpost.tests.conformance.checks.scopes import POLLED, RECONCILED
 from govpost.tests.conformance.kit import Level, check
 from govpost.tests.conformance.stories import begin
 from govpost.tests.conformance.subject import Finding, Subject
-from govpost.tests.conformance.variations import GARBAGE, Path, leaves, without
+from govpost.tests.conformance.variations import (
+    GARBAGE,
+    Path,
+    each_leaf,
+    hostile_values,
+    leaves,
+    name_of,
+    with_value,
+    without,
+)
 
-__all__ = ["broken_order_is_refused", "odd_pages_bring_nothing", "polling_again_is_harmless", "standings_are_read"]
+__all__ = [
+    "broken_order_is_refused",
+    "hostile_order_spoils_no_page",
+    "odd_pages_bring_nothing",
+    "polling_again_is_harmless",
+    "standings_are_read",
+]
 
 _MOST_PAGES = 20
 _UNREADABLE = WireReply(200, {}, b"?")
@@ -88,6 +103,29 @@ def _needed(subject: Subject) -> Path:
             if isinstance(command, Refuse):
                 return path
     raise Finding("no member is needed: every broken order is taken")
+
+
+@check(Level.SILVER, POLLED, is_essential=True)
+def hostile_order_spoils_no_page(subject: Subject) -> Iterator[str]:
+    """Whatever an order holds, nothing is raised, and the orders before and after it on its page are read."""
+    sound, last = (subject.samples[0].numbered(number) for number in (0, 2))
+    for number, (sample, path, _) in enumerate(each_leaf(subject.samples)):
+        for value in hostile_values(number):
+            document = with_value(sample.numbered(1).document, path, value)
+            if Bench(subject).can_hand_over(document):
+                read = _read_around(Bench(subject), sound.document, document, last.document)
+                if read is None or len(read) != 3 or not isinstance(read[0], Place) or not isinstance(read[2], Place):
+                    yield f"{name_of(path)} with {type(value).__name__}: its page is not read"
+
+
+def _read_around(bench: Bench, *documents: Any) -> list[Place | Refuse] | None:
+    """Poll what is offered; None where that raises, whatever it is."""
+    for document in documents:
+        bench.portal.hand_over(document)
+    try:
+        return _poll_all(bench)
+    except Exception:  # noqa: BLE001 - that none comes is what is asked
+        return None
 
 
 @check(Level.SILVER, POLLED, is_essential=True)

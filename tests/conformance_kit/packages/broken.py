@@ -274,7 +274,13 @@ class CancelsWhatIsOnlyAskedFor(Yukuaiban):
 # --- Polling -----------------------------------------------------------------------------------------------------
 
 
-@fails("broken_order_is_refused", "fields_kept_or_named", "personal_data_stays_hidden", "same_order_same_content")
+@fails(
+    "broken_order_is_refused",
+    "fields_kept_or_named",
+    "hostile_order_spoils_no_page",
+    "personal_data_stays_hidden",
+    "same_order_same_content",
+)
 class LosesThePage(Kiosk):
     """One broken order spoils its page."""
 
@@ -283,6 +289,19 @@ class LosesThePage(Kiosk):
         page = yield from super().poll(cursor, source)
         is_broken = isinstance(page, Page) and any(isinstance(each, Refuse) for each in page.commands)
         return replace(page, commands=()) if is_broken else page
+
+
+@fails("hostile_order_spoils_no_page")
+class RaisesOnAnOddOrder(Kiosk):
+    """An order whose remark is no text is an exception."""
+
+    def poll(self, cursor: str, source: Source) -> Conversation[Any]:
+        """Take it for granted that a remark is a text."""
+        page = yield from super().poll(cursor, source)
+        for each in page.commands if isinstance(page, Page) else ():
+            if isinstance(each, Refuse):
+                len(each.content.get("remark", ""))
+        return page
 
 
 @fails("polling_again_is_harmless", "same_order_same_content")
