@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -166,6 +167,8 @@ class Moment:
     good: WireReply
     #: How many requests that took.
     steps: int
+    #: What it is about; None for the first sample.
+    sample: Sample | None = None
 
     @property
     def bench(self) -> Bench:
@@ -181,28 +184,41 @@ class Moment:
         """What is owed, for a finding."""
         return self.owed.kind if self.owed.update is None else f"{self.owed.kind} {self.owed.update.status}"
 
-    def lose(self, kind: str) -> None:
-        """Let the last request of the telling go wrong."""
-        requests = count(1)
-        self.bench.mock.plan.next(kind, when=lambda _: next(requests) == self.steps)
+    @property
+    def is_counted(self) -> bool:
+        """Whether `effects` counts it: a placement or an update, and not what changes or takes back one."""
+        return self.owed.kind in {DeliveryKind.PLACE, DeliveryKind.UPDATE}
+
+    def each_loss(self, kind: str) -> Iterator["Moment"]:
+        """Let one request of the telling go wrong, each in its turn, and each time on a bench of its own."""
+        for step in range(1, self.steps + 1):
+            moment = replace(self, story=_relived(self.bench.subject, len(self.story.told), self.sample)[0])
+            requests = count(1)
+            moment.bench.mock.plan.next(kind, when=partial(_is_number, requests, step))
+            yield moment
 
 
-def at_each_call(subject: Subject) -> Iterator[Moment]:
+def _is_number(requests: "count[int]", number: int, _: object) -> bool:
+    return next(requests) == number
+
+
+def at_each_call(subject: Subject, sample: Sample | None = None) -> Iterator[Moment]:
     """Come to each call of the wire once, on a bench of its own, with what is next to be told over it."""
-    scout = begin(Bench(subject))
+    scout = begin(Bench(subject), sample=sample)
     calls: list[str] = []
     for owed in scout.owe_all():
         call = scout.bench.adapter.render(owed).call
         talk = scout.tell(owed)
         if call not in calls:
             calls.append(call)
-            story, same = _relived(subject, len(scout.told) - 1)
-            yield Moment(story, same, story.bench.adapter.render(same), talk.replies[-1], len(talk.requests))
+            story, same = _relived(subject, len(scout.told) - 1, sample)
+            document = story.bench.adapter.render(same)
+            yield Moment(story, same, document, talk.replies[-1], len(talk.requests), sample)
 
 
-def _relived(subject: Subject, tellings: int) -> tuple[Story, Owed]:
+def _relived(subject: Subject, tellings: int, sample: Sample | None) -> tuple[Story, Owed]:
     """Begin anew, tell as many things, and give what is owed next."""
-    story = begin(Bench(subject))
+    story = begin(Bench(subject), sample=sample)
     for owed in story.owe_all():
         if len(story.told) == tellings:
             return story, owed
