@@ -38,6 +38,7 @@ __all__ = [
     "at_each_call",
     "begin",
     "round_trip",
+    "stranger",
 ]
 
 #: Mail numbers with their check digits (UPU S10), by leg.
@@ -57,6 +58,9 @@ JOURNEYS: tuple[tuple[Status, ...], ...] = (
     (*_NUMBERED, Status.COLLECTED, Status.IN_TRANSIT, Status.LOST),
     (Status.ACCEPTED, Status.CANCELLED),
 )
+
+#: Number of an order that is never handed over, nor placed.
+_STRANGER = 90
 
 #: What can be told before there is a number.
 _WITHOUT_NUMBER = frozenset({Status.ACCEPTED, Status.CANCELLED})
@@ -138,16 +142,25 @@ class Story:
         return Event(**{**facts, **members})
 
 
-def begin(bench: Bench, number: int = 0, *, sample: Sample | None = None, is_known: bool = True) -> Story:
-    """Begin the story of an order that the gateway has taken; not `is_known`: of one that the portal never gave us."""
-    if not bench.subject.samples:
-        raise Finding("it has no samples")
-    chosen = (sample or bench.subject.samples[0]).numbered(number)
-    if bench.subject.hands_over and is_known:
+def begin(bench: Bench, number: int = 0, *, sample: Sample | None = None) -> Story:
+    """Begin the story of an order that the gateway has taken."""
+    chosen = (sample or _first(bench)).numbered(number)
+    if bench.subject.hands_over:
         bench.portal.hand_over(chosen.document)
         if bench.subject.is_polled:
             bench.page()
     return Story(bench, _order(chosen.order, bench.subject, number))
+
+
+def stranger(bench: Bench) -> Story:
+    """Begin the story of an order that the far side knows nothing of."""
+    return Story(bench, _order(_first(bench).numbered(_STRANGER).order, bench.subject, _STRANGER))
+
+
+def _first(bench: Bench) -> Sample:
+    if not bench.subject.samples:
+        raise Finding("it has no samples")
+    return bench.subject.samples[0]
 
 
 def round_trip(subject: Subject) -> Sample | None:

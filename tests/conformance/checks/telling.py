@@ -30,6 +30,7 @@ from govpost.tests.conformance.stories import (
     at_each_call,
     begin,
     round_trip,
+    stranger,
 )
 from govpost.tests.conformance.subject import Finding, Subject
 from govpost.tests.conformance.variations import GARBAGE, retold
@@ -57,8 +58,6 @@ __all__ = [
 
 #: As far as the door, before it opens or does not.
 _TO_THE_DOOR = JOURNEYS[0][:5]
-#: Number of an order that the far side knows nothing of.
-_STRANGER = 90
 
 _WAIT_S = 120.0
 _RETRY_AFTER_S = 600.0
@@ -358,7 +357,7 @@ def results_mean_what_they_say(subject: Subject) -> Iterator[str]:
 @check(Level.SILVER, OUTBOUND)
 def refusal_is_final(subject: Subject) -> Iterator[str]:
     """What the far side knows nothing of it refuses, and that is called refused, with its code."""
-    story = begin(Bench(subject), is_known=False)
+    story = stranger(Bench(subject))
     owed = story.command(DeliveryKind.CANCEL) if subject.carries else next(story.owe_all())
     outcome = story.bench.tell(owed).outcome
     if outcome.kind is not OutcomeKind.REFUSED:
@@ -380,8 +379,8 @@ def probe_does_not_guess(subject: Subject) -> Iterator[str]:
             presence = moment.bench.probe(moment.owed, door=always(reply)).presence
             if presence is not Presence.CANNOT_TELL:
                 yield f"{moment.what}: HTTP {reply.status} with {len(reply.body)} odd bytes is called {presence}"
-        stranger = begin(moment.bench, _STRANGER, is_known=False)
-        if moment.bench.probe(next(stranger.owe_all())).presence is Presence.HAS:
+        unknown = next(stranger(moment.bench).owe_all())
+        if moment.bench.probe(unknown).presence is Presence.HAS:
             yield f"{moment.what}: an order that the far side does not know is found there"
         moment.bench.mock.plan.next("hang")
         if moment.bench.probe(moment.owed).presence is not Presence.CANNOT_TELL:
