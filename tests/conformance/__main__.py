@@ -40,7 +40,7 @@ def matrix(
         typer.echo(table, nl=False)
     for report in reports:
         typer.echo("\n".join(report.lines()), err=True)
-    raise typer.Exit(any(not report.is_sound for report in reports))
+    raise typer.Exit(0 if all(report.is_sound for report in reports) else 1)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from govpost.adapters.base import Document, Inbound, Owed, Page
 from govpost.mocks.base import CarrierMock, Mock, PortalMock, UnfitError
 from govpost.mocks.faults import FaultKind
 from govpost.schemas import Command, Denied, Outcome, OutcomeKind, Presence, Refuse, Source, WireReply, WireRequest
-from govpost.schemas.errors import BreakageError, GovpostError
+from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 from govpost.tests.conformance.subject import Finding, Subject
 
 __all__ = ["NOW", "Bench", "Door", "Talk", "always", "converse"]
@@ -56,8 +56,10 @@ class Talk(Generic[T]):
         """Give an outcome for each of so many documents, as the relay sees them."""
         if isinstance(self.error, BreakageError):
             return [self.error.outcome] * number
-        if self.error is not None:
+        if isinstance(self.error, UnreadableError):
             return [Outcome(OutcomeKind.UNKNOWN, code="unreadable")] * number
+        if self.error is not None:
+            raise Finding(f"send raised {type(self.error).__name__}")
         outcomes = list(self.result) if isinstance(self.result, Sequence) else []
         if len(outcomes) != number:
             raise Finding(f"send gave {len(outcomes)} outcomes for {number} documents")

@@ -23,9 +23,9 @@ from govpost.schemas import (
 )
 from govpost.schemas.documents import JsonObject
 from govpost.tests.conformance.bench import NOW
-from govpost.tests.conformance.variations import Path, leaves, with_value
+from govpost.tests.conformance.variations import Path, leaves, wire_path, with_value
 
-__all__ = ["full_order", "order_path", "others"]
+__all__ = ["full_order", "others"]
 
 #: Values of the order's own types; those that fit a place and differ from what stands there are tried.
 _VALUES: tuple[Any, ...] = (
@@ -89,11 +89,6 @@ def full_order() -> Order:
     )
 
 
-def order_path(path: Path) -> str:
-    """Write a path as errors and tables have it: `items[].name`."""
-    return "".join("[]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
-
-
 def others(order: Order) -> Iterator[tuple[str, Order]]:
     """Give for each field that is set the order with something else in that field."""
     document = order.model_dump(mode="json", exclude_none=True)
@@ -101,7 +96,7 @@ def others(order: Order) -> Iterator[tuple[str, Order]]:
         if path and path[0] not in _OURS:
             other = _other(document, path, value)
             if other is not None:
-                yield order_path(path), other
+                yield wire_path(path), other
 
 
 def _other(document: JsonObject, path: Path, value: Any) -> Order | None:

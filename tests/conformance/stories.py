@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -37,6 +38,7 @@ __all__ = [
     "at_each_call",
     "begin",
     "round_trip",
+    "stranger",
 ]
 
 #: Mail numbers with their check digits (UPU S10), by leg.
@@ -56,6 +58,9 @@ JOURNEYS: tuple[tuple[Status, ...], ...] = (
     (*_NUMBERED, Status.COLLECTED, Status.IN_TRANSIT, Status.LOST),
     (Status.ACCEPTED, Status.CANCELLED),
 )
+
+#: Number of an order that is never handed over, nor placed.
+_STRANGER = 90
 
 #: What can be told before there is a number.
 _WITHOUT_NUMBER = frozenset({Status.ACCEPTED, Status.CANCELLED})
@@ -137,16 +142,25 @@ class Story:
         return Event(**{**facts, **members})
 
 
-def begin(bench: Bench, number: int = 0, *, sample: Sample | None = None, is_known: bool = True) -> Story:
-    """Begin the story of an order that the gateway has taken; not `is_known`: of one that the portal never gave us."""
-    if not bench.subject.samples:
-        raise Finding("it has no samples")
-    chosen = (sample or bench.subject.samples[0]).numbered(number)
-    if bench.subject.hands_over and is_known:
+def begin(bench: Bench, number: int = 0, *, sample: Sample | None = None) -> Story:
+    """Begin the story of an order that the gateway has taken."""
+    chosen = (sample or _first(bench)).numbered(number)
+    if bench.subject.hands_over:
         bench.portal.hand_over(chosen.document)
         if bench.subject.is_polled:
             bench.page()
     return Story(bench, _order(chosen.order, bench.subject, number))
+
+
+def stranger(bench: Bench) -> Story:
+    """Begin the story of an order that the far side knows nothing of."""
+    return Story(bench, _order(_first(bench).numbered(_STRANGER).order, bench.subject, _STRANGER))
+
+
+def _first(bench: Bench) -> Sample:
+    if not bench.subject.samples:
+        raise Finding("it has no samples")
+    return bench.subject.samples[0]
 
 
 def round_trip(subject: Subject) -> Sample | None:
@@ -166,6 +180,8 @@ class Moment:
     good: WireReply
     #: How many requests that took.
     steps: int
+    #: What it is about; None for the first sample.
+    sample: Sample | None = None
 
     @property
     def bench(self) -> Bench:
@@ -181,28 +197,41 @@ class Moment:
         """What is owed, for a finding."""
         return self.owed.kind if self.owed.update is None else f"{self.owed.kind} {self.owed.update.status}"
 
-    def lose(self, kind: str) -> None:
-        """Let the last request of the telling go wrong."""
-        requests = count(1)
-        self.bench.mock.plan.next(kind, when=lambda _: next(requests) == self.steps)
+    @property
+    def is_counted(self) -> bool:
+        """Whether `effects` counts it: a placement or an update, and not what changes or takes back one."""
+        return self.owed.kind in {DeliveryKind.PLACE, DeliveryKind.UPDATE}
+
+    def each_loss(self, kind: str) -> Iterator["Moment"]:
+        """Let one request of the telling go wrong, each in its turn, and each time on a bench of its own."""
+        for step in range(1, self.steps + 1):
+            moment = replace(self, story=_relived(self.bench.subject, len(self.story.told), self.sample)[0])
+            requests = count(1)
+            moment.bench.mock.plan.next(kind, when=partial(_is_number, requests, step))
+            yield moment
 
 
-def at_each_call(subject: Subject) -> Iterator[Moment]:
+def _is_number(requests: "count[int]", number: int, _: object) -> bool:
+    return next(requests) == number
+
+
+def at_each_call(subject: Subject, sample: Sample | None = None) -> Iterator[Moment]:
     """Come to each call of the wire once, on a bench of its own, with what is next to be told over it."""
-    scout = begin(Bench(subject))
+    scout = begin(Bench(subject), sample=sample)
     calls: list[str] = []
     for owed in scout.owe_all():
         call = scout.bench.adapter.render(owed).call
         talk = scout.tell(owed)
         if call not in calls:
             calls.append(call)
-            story, same = _relived(subject, len(scout.told) - 1)
-            yield Moment(story, same, story.bench.adapter.render(same), talk.replies[-1], len(talk.requests))
+            story, same = _relived(subject, len(scout.told) - 1, sample)
+            document = story.bench.adapter.render(same)
+            yield Moment(story, same, document, talk.replies[-1], len(talk.requests), sample)
 
 
-def _relived(subject: Subject, tellings: int) -> tuple[Story, Owed]:
+def _relived(subject: Subject, tellings: int, sample: Sample | None) -> tuple[Story, Owed]:
     """Begin anew, tell as many things, and give what is owed next."""
-    story = begin(Bench(subject))
+    story = begin(Bench(subject), sample=sample)
     for owed in story.owe_all():
         if len(story.told) == tellings:
             return story, owed

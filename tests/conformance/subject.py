@@ -79,13 +79,17 @@ class Contract:
 
     def codes(self, schema: str, wire_path: str) -> frozenset[str] | None:
         """List the codes that the contract allows at a wire path (`a.b[].c`); None where it lists none there."""
-        found = [{"$ref": f"#/components/schemas/{schema}"}]
+        codes = self.rules(schema, wire_path).get("enum")
+        return None if codes is None else frozenset(codes)
+
+    def rules(self, schema: str, wire_path: str) -> Mapping[str, Any]:
+        """Give the rules (JSON Schema) for what stands at a wire path; none where the contract has no such place."""
+        found: list[Mapping[str, Any]] = [{"$ref": f"#/components/schemas/{schema}"}]
         for name in wire_path.split("."):
             found = [item for node in found for item in self._member(node, name)]
-        lists = [node["enum"] for node in map(self._opened, found) if "enum" in node]
-        return frozenset(code for codes in lists for code in codes) if lists else None
+        return {rule: value for node in map(self._opened, found) for rule, value in node.items()}
 
-    def _member(self, node: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    def _member(self, node: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
         opened = self._opened(node)
         member = opened.get("properties", {}).get(name.removesuffix("[]"))
         if member is not None:

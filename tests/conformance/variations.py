@@ -15,6 +15,7 @@ __all__ = [
     "HOSTILE_BODIES",
     "HOSTILE_TEXTS",
     "Path",
+    "beyond",
     "changed",
     "each_leaf",
     "forgeries",
@@ -24,6 +25,7 @@ __all__ = [
     "name_of",
     "objects",
     "retold",
+    "wire_path",
     "with_value",
     "without",
 ]
@@ -147,6 +149,26 @@ def _around(document: Any, path: Path) -> Any:
 def name_of(path: Path) -> str:
     """Write a path as the contracts do: `documents[0].docName`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def wire_path(path: Path) -> str:
+    """Write a path as tables and errors have it: `documents[].docName`."""
+    return "".join("[]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def beyond(rules: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
+    """Give values that break a rule of size (JSON Schema), made of one that keeps it."""
+    if isinstance(value, str) and value:
+        longest, shortest = rules.get("maxLength"), rules.get("minLength", 0)
+        if longest is not None:
+            yield "too long", value + value[-1] * (longest + 1 - len(value))
+        if shortest > 1:
+            yield "too short", value[: shortest - 1]
+    if isinstance(value, int):
+        yield from ((f"beyond its {rule}", rules[rule] + step) for rule, step in _BOUNDS.items() if rule in rules)
+
+
+_BOUNDS = {"maximum": 1, "minimum": -1}
 
 
 def is_about(path: Path, said: str) -> bool:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
+from importlib import import_module
 from io import StringIO
+from types import FrameType
 
-__all__ = ["import_reaches", "overheard", "watched"]
+__all__ = ["import_reaches", "overheard", "report_import", "watched"]
 
-#: Audit events that mean I/O (docs.python.org, "Audit events table"), by their beginnings.
+#: Audit events that mean I/O (docs.python.org, "Audit events table"), by their beginnings; a file that is written is
+#: told by the mode that it is opened in.
 _REACHES = (
     "socket.connect",
     "socket.bind",
@@ -31,27 +34,12 @@ _REACHES = (
     "urllib.Request",
 )
 
-#: Run by a fresh interpreter: imports the adapter, and prints what its own modules reached for meanwhile. A library
-#: that it imports may do as it likes: the innermost module under way is what counts.
+#: Run by a fresh interpreter.
 _PROGRAM = """
 import json, sys
-from importlib import import_module
-package, module, name, paths, reaches = json.loads(sys.argv[1])
-sys.path[:] = paths
-found = []
-def under_way(frame):
-    while frame is not None and frame.f_code.co_name != "<module>":
-        frame = frame.f_back
-    return "" if frame is None else frame.f_globals.get("__name__", "")
-def hook(event, arguments):
-    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-    if (writes or event.startswith(tuple(reaches))) and f"{under_way(sys._getframe(1))}.".startswith(package + "."):
-        found.append(event)
-import_module("govpost.adapters.base")
-sys.dont_write_bytecode = True
-sys.addaudithook(hook)
-getattr(import_module(module), name)
-print(json.dumps(found))
+package, module, name, sys.path[:] = json.loads(sys.argv[1])
+from govpost.tests.conformance.watch import report_import
+report_import(package, module, name)
 """
 
 
@@ -82,18 +70,16 @@ def overheard() -> Iterator[StringIO]:
 
 
 class _Guard:
-    """Notes audit events of one thread while somebody watches. A hook stays for good, so there is one at most."""
+    """Notes audit events that mean I/O while it counts. A hook stays for good, so there should be few guards."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self.thread: int | None = None
+        self.counts: Callable[[], bool] = lambda: False
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self.thread != threading.get_ident():
-            return
-        writes = event == "open" and isinstance(arguments[1], str) and bool(set(arguments[1]) & set("wax+"))
-        if writes or event.startswith(_REACHES):
+        writes = event == "open" and isinstance(arguments[1], str) and not set(arguments[1]).isdisjoint("wax+")
+        if (writes or event.startswith(_REACHES)) and self.counts():
             self.found.append(event)
 
 
@@ -105,19 +91,40 @@ def _guard() -> _Guard:
 @contextmanager
 def watched() -> Iterator[list[str]]:
     """Collect what this thread reaches for meanwhile: sockets, processes, files written."""
-    guard = _guard()
-    guard.found, guard.thread = [], threading.get_ident()
+    guard, thread = _guard(), threading.get_ident()
+    guard.found, guard.counts = [], lambda: threading.get_ident() == thread
     try:
         yield guard.found
     finally:
-        guard.thread = None
+        guard.counts = lambda: False
 
 
 @cache
 def import_reaches(package: str, module: str, name: str) -> tuple[str, ...]:
     """Import an adapter in a fresh interpreter, and list what its package reached for, or why it cannot be imported."""
-    order = json.dumps([package, module, name, sys.path, _REACHES])
+    order = json.dumps([package, module, name, sys.path])
     done = subprocess.run([sys.executable, "-c", _PROGRAM, order], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         return (f"it cannot be imported: {done.stderr.strip().rpartition(chr(10))[2]}",)
     return tuple(json.loads(done.stdout.strip().rpartition("\n")[2]))
+
+
+def report_import(package: str, module: str, name: str) -> None:
+    """Import an adapter, and print as JSON what the package's own modules reached for meanwhile.
+
+    A library that it imports may do as it likes: the innermost module under way is what counts.
+    """
+    sys.dont_write_bytecode = True
+    guard = _guard()
+    guard.counts = lambda: f"{_module_under_way()}.".startswith(f"{package}.")
+    getattr(import_module(module), name)
+    guard.counts = lambda: False
+    sys.stdout.write(json.dumps(guard.found))
+
+
+def _module_under_way() -> str:
+    """Name the module whose own statements are being run, however deep below them we are."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__", ""))

@@ -7,7 +7,7 @@ from govpost.schemas import OutcomeKind, Presence
 from govpost.tests.conformance.bench import Bench
 from govpost.tests.conformance.checks.scopes import BATCHED
 from govpost.tests.conformance.kit import Level, check
-from govpost.tests.conformance.stories import Story, begin
+from govpost.tests.conformance.stories import Story, begin, stranger
 from govpost.tests.conformance.subject import Finding, Subject
 
 __all__ = ["batch_keeps_its_order", "lost_batch_is_cleared_up"]
@@ -22,7 +22,8 @@ def batch_keeps_its_order(subject: Subject) -> Iterator[str]:
     """In a batch of which one part is refused, every delivery gets its own outcome, in the order of the documents."""
     for call in sorted(subject.manifest.batches):
         bench = Bench(subject)
-        batch = [owed for _, owed in _batch(bench, call, stranger=_STRANGER)]
+        batch = [owed for _, owed in _batch(bench, call)]
+        batch[_STRANGER] = _same(stranger(bench), batch[_STRANGER])
         for documents in (_rendered(bench, batch), _rendered(bench, batch)[::-1]):
             outcomes = bench.send(*documents).outcomes(len(documents))
             kinds = [outcome.kind for outcome in outcomes]
@@ -54,17 +55,16 @@ def lost_batch_is_cleared_up(subject: Subject) -> Iterator[str]:
             yield f"{call}: not everything was done exactly once"
 
 
-def _batch(bench: Bench, call: str, *, stranger: int | None = None) -> list[tuple[Story, Owed]]:
-    """Bring so many orders to where the call is what comes next; `stranger` is one that the far side does not know."""
+def _batch(bench: Bench, call: str) -> list[tuple[Story, Owed]]:
+    """Bring some orders to where the call is what comes next."""
     size = min(_ORDERS, bench.subject.manifest.batches[call])
-    return [_next_over(begin(bench, number), call, is_known=number != stranger) for number in range(size)]
+    return [_next_over(begin(bench, number), call) for number in range(size)]
 
 
-def _next_over(story: Story, call: str, *, is_known: bool) -> tuple[Story, Owed]:
-    unknown = begin(story.bench, 90, is_known=False)
+def _next_over(story: Story, call: str) -> tuple[Story, Owed]:
     for owed in story.owe_all():
         if story.bench.adapter.render(owed).call == call:
-            return (story, owed) if is_known else (unknown, _same(unknown, owed))
+            return story, owed
         story.tell(owed)
     raise Finding(f"batches names {call}, and nothing is told over it")
 

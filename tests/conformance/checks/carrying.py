@@ -127,6 +127,11 @@ def events_mean_what_they_say(subject: Subject) -> Iterator[str]:
             yield f"{code}: read as {event.status}, and it is {status or 'what takes an event back'}"
         if event.raw_code != code:
             yield f"{code}: the code is not kept"
+    for (code, detail), members in story.bench.backend.details.items():
+        event = _told(story, code, detail).event
+        for name, value in members.items():
+            if getattr(event, name) != value:
+                yield f"{code}, {detail}: {name} is read as {getattr(event, name)}, and it is {value}"
 
 
 def _mailed(subject: Subject) -> Story:
@@ -135,9 +140,9 @@ def _mailed(subject: Subject) -> Story:
     return story
 
 
-def _told(story: Story, code: str) -> Telling:
+def _told(story: Story, code: str, detail: str = "") -> Telling:
     """Let something happen, and give the one thing that the backend tells of it."""
-    request = story.bench.backend.tell(story.order.order_id, code)
+    request = story.bench.backend.tell(story.order.order_id, code, detail)
     if request is None:
         raise Finding("its mock tells nothing, though the manifest says that it calls us")
     command = story.bench.read(request).command

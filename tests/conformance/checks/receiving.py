@@ -38,6 +38,7 @@ from govpost.tests.conformance.variations import (
     HOSTILE_BODIES,
     HOSTILE_TEXTS,
     Path,
+    beyond,
     changed,
     each_leaf,
     forgeries,
@@ -46,12 +47,14 @@ from govpost.tests.conformance.variations import (
     leaves,
     name_of,
     objects,
+    wire_path,
     with_value,
     without,
 )
 
 __all__ = [
     "answers_are_understood",
+    "contract_limits_hold",
     "fields_kept_or_named",
     "forgeries_are_denied",
     "hostile_input_is_denied",
@@ -96,6 +99,23 @@ def _dropped(command: Command | Refuse | Denied, order: OrderContent, path: Path
     if isinstance(command, Denied) and command.problem is Problem.INVALID:
         return None if is_about(path, f"{command.field} {command.reason}") else "denied, and not by its name"
     return f"read as {getattr(command, 'problem', type(command).__name__)}"
+
+
+@check(Level.GOLD, HANDS_OVER)
+def contract_limits_hold(subject: Subject) -> Iterator[str]:
+    """What the contract says is too long, too short, too large or too small is refused by its name."""
+    if subject.contract is None:
+        raise Finding("it has no wire/openapi.json")
+    for sample, path, value in each_leaf(subject.samples):
+        schema = subject.contract.schema_of(sample.name)
+        rules = subject.contract.rules(schema, wire_path(path))
+        for how, odd in beyond(rules, value):
+            document = with_value(sample.document, path, odd)
+            if subject.contract.unfit(schema, document) and Bench(subject).can_hand_over(document):
+                command = Bench(subject).take(document)
+                complaint = "taken" if isinstance(command, Place) else _dropped(command, sample.order, path)
+                if complaint:
+                    yield f"{name_of(path)} {how}: {complaint}"
 
 
 @check(Level.GOLD, HANDS_OVER)
@@ -229,7 +249,8 @@ def replay_is_recognizable(subject: Subject) -> Iterator[str]:
 def hostile_input_is_denied(subject: Subject) -> Iterator[str]:
     """Whatever comes in is denied or read, and raises nothing."""
     bench, build = _calling(subject)
-    for request in _hostile_requests(build()):
+    wrapped = (bench.mock.wrap(body) for body in HOSTILE_BODIES)
+    for request in (*_hostile_requests(build()), *(request for request in wrapped if request is not None)):
         if not isinstance(_read_safely(bench, request), Inbound):
             yield f"{request.method} of {len(request.body)} bytes: it raises"
     if subject.hands_over:

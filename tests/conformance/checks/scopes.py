@@ -21,6 +21,7 @@ __all__ = [
     "TOLD",
     "TRACED",
     "TWO_LEGS",
+    "UNDELIVERED",
 ]
 
 EVERYBODY = Scope("every adapter", lambda _: True)
@@ -43,6 +44,7 @@ RESOLVED = Scope(
 )
 BATCHED = Scope("systems that take batches", lambda subject: bool(subject.manifest.batches))
 CORRECTED = Scope("portals told of deliveries", lambda subject: "delivered" in subject.manifest.tells)
+UNDELIVERED = Scope("portals told of failed deliveries", lambda subject: "undelivered" in subject.manifest.tells)
 TWO_LEGS = Scope("portals with a round trip among their samples", lambda s: s.tells and round_trip(s) is not None)
 RECONCILED = Scope("portals that say what they believe we hold", lambda subject: subject.does("reconcile"))
 TRACED = Scope("backends that can be asked for traces", lambda subject: subject.does("trace"))

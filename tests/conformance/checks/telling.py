@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from govpost.adapters.base import DeliveryKind, Owed
 from govpost.mocks.base import Heard
-from govpost.schemas import OutcomeKind, Presence, Status, WireReply
+from govpost.schemas import OutcomeKind, Presence, Reason, Status, WireReply
 from govpost.tests.conformance.bench import Bench, always
 from govpost.tests.conformance.checks.scopes import (
     CORRECTED,
@@ -16,6 +17,7 @@ from govpost.tests.conformance.checks.scopes import (
     RESOLVED,
     TOLD,
     TWO_LEGS,
+    UNDELIVERED,
 )
 from govpost.tests.conformance.kit import Level, check
 from govpost.tests.conformance.stories import (
@@ -28,6 +30,7 @@ from govpost.tests.conformance.stories import (
     at_each_call,
     begin,
     round_trip,
+    stranger,
 )
 from govpost.tests.conformance.subject import Finding, Subject
 from govpost.tests.conformance.variations import GARBAGE, retold
@@ -42,14 +45,19 @@ __all__ = [
     "odd_replies_are_not_taken",
     "probe_counts_what_is_settled",
     "probe_does_not_guess",
+    "reasons_mean_what_they_say",
     "refusal_is_final",
     "rendering_is_repeatable",
     "repeat_is_the_same",
+    "results_mean_what_they_say",
     "server_error_is_unknown",
     "statuses_mean_what_they_say",
     "unknown_codes_are_not_taken",
     "unknown_is_not_resent",
 ]
+
+#: As far as the door, before it opens or does not.
+_TO_THE_DOOR = JOURNEYS[0][:5]
 
 _WAIT_S = 120.0
 _RETRY_AFTER_S = 600.0
@@ -105,6 +113,24 @@ def _misheard(story: Story, owed: Owed, heard: Heard) -> Iterator[str]:
         yield f"{update.status}: told of another order"
     if update.status in story.bench.subject.manifest.needs_waybill and heard.waybill_no != update.waybill_no:
         yield f"{update.status}: told of another waybill"
+
+
+@check(Level.GOLD, UNDELIVERED)
+def reasons_mean_what_they_say(subject: Subject) -> Iterator[str]:
+    """Every reason why an item could not be delivered is told in the contract's code for it, and with nothing else.
+
+    The mock's `reasons` say what the codes mean; nothing is asked of a portal that has none.
+    """
+    meanings = Bench(subject).portal.reasons
+    for reason in Reason if meanings else ():
+        story = begin(Bench(subject))
+        for owed in story.owe_all(_TO_THE_DOOR):
+            story.tell(owed)
+        heard = _hear(story, story.update(Status.UNDELIVERED, reason=reason))
+        if meanings.get(heard.reason) is not reason:
+            yield f"{reason}: told as {heard.reason or 'nothing'}, which means {meanings.get(heard.reason)}"
+        if _hear(story, story.update(Status.OUT_FOR_DELIVERY, reason=reason)).reason:
+            yield f"{reason}: told with out_for_delivery too"
 
 
 @check(Level.SILVER, OUTBOUND)
@@ -195,42 +221,48 @@ def legs_are_told_apart(subject: Subject) -> Iterator[str]:
 @check(Level.SILVER, OUTBOUND, is_essential=True)
 def unknown_is_not_resent(subject: Subject) -> Iterator[str]:
     """After a lost reply the adapter does nothing more and calls it unknown: whether to tell again is the relay's."""
-    for moment in at_each_call(subject):
+    for at in at_each_call(subject):
         for kind in ("hang_after", "hang", "reset"):
-            moment.lose(kind)
-            talk = moment.send()
-            if talk.went_on:
-                yield f"{moment.what} ({kind}): it goes on by itself"
-            if talk.outcome.kind is not OutcomeKind.UNKNOWN:
-                yield f"{moment.what} ({kind}): called {talk.outcome.kind}"
+            for moment in at.each_loss(kind):
+                talk = moment.send()
+                # What only prepared the telling (a token) can be lost without a doubt.
+                is_last = len(talk.requests) == moment.steps
+                allowed = {OutcomeKind.UNKNOWN} if is_last else {OutcomeKind.UNKNOWN, OutcomeKind.NOT_SENT}
+                if talk.went_on:
+                    yield f"{moment.what} ({kind}): it goes on by itself"
+                if talk.outcome.kind not in allowed:
+                    yield f"{moment.what} ({kind}): called {talk.outcome.kind}"
 
 
 @check(Level.SILVER, RESOLVED, is_essential=True)
 def lost_reply_is_cleared_up(subject: Subject) -> Iterator[str]:
-    """Request or reply lost: asked or told again, as the manifest allows, it is done exactly once."""
-    for kind in ("hang_after", "hang"):
-        for moment in at_each_call(subject):
-            effects = moment.story.effects()
-            moment.lose(kind)
-            moment.send()
-            moment.bench.wait(_RETRY_AFTER_S)
-            yield from _clear_up(moment, is_done=kind == "hang_after")
-            is_counted = moment.owed.kind in {DeliveryKind.PLACE, DeliveryKind.UPDATE}
-            if moment.story.effects() != effects + is_counted:
-                yield f"{moment.what} ({kind}): done {moment.story.effects() - effects} times"
+    """Whatever is lost, and where: asked or told again, as the manifest allows, it is done exactly once."""
+    for sample in subject.samples:
+        for at in at_each_call(subject, sample):
+            for kind in ("hang_after", "hang", "refuse"):
+                for moment in at.each_loss(kind):
+                    yield from (f"{moment.what} ({kind}): {each}" for each in _clear_up(moment, kind))
 
 
-def _clear_up(moment: Moment, *, is_done: bool) -> Iterator[str]:
-    """Do what the relay does after an unknown outcome."""
-    if moment.bench.subject.manifest.has_probe:
+def _clear_up(moment: Moment, kind: str) -> Iterator[str]:
+    """Lose a request, do what the relay does after that, and count."""
+    before = moment.story.effects()
+    outcome = moment.send().outcome
+    moment.bench.wait(_RETRY_AFTER_S)
+    is_done = moment.story.effects() > before if moment.is_counted else kind == "hang_after"
+    has_probe = moment.bench.subject.manifest.has_probe
+    if outcome.kind is OutcomeKind.NOT_SENT and is_done:
+        yield "called not sent, and it has arrived"
+    if outcome.kind is not OutcomeKind.NOT_SENT and has_probe:
         presence, expected = moment.bench.probe(moment.owed).presence, _PRESENCE[is_done]
         if presence is not expected:
-            yield f"{moment.what}: the probe says {presence}, and it is {expected}{moment.bench.complaint()}"
-        if is_done:
-            return
-    outcome = moment.send().outcome
-    if outcome.kind is not OutcomeKind.TAKEN:
-        yield f"{moment.what}: told again, it ended as {outcome.kind}{moment.bench.complaint()}"
+            yield f"the probe says {presence}, and it is {expected}{moment.bench.complaint()}"
+    if not (is_done and has_probe):
+        again = moment.send().outcome
+        if again.kind is not OutcomeKind.TAKEN:
+            yield f"told again, it ended as {again.kind}{moment.bench.complaint()}"
+    if moment.story.effects() != before + moment.is_counted:
+        yield f"done {moment.story.effects() - before} times"
 
 
 #: Far enough to be told the same thing twice.
@@ -306,10 +338,26 @@ def _called(moment: Moment, replies: list[WireReply], allowed: frozenset[Outcome
             yield f"{moment.what}: HTTP {reply.status} with {len(reply.body)} odd bytes is called {kind}"
 
 
+@check(Level.GOLD, OUTBOUND)
+def results_mean_what_they_say(subject: Subject) -> Iterator[str]:
+    """Every result code of the contract becomes the outcome that it stands for.
+
+    The mock's `results` say which, and its `say` makes the answers.
+    """
+    if not Bench(subject).mock.results:
+        raise Finding("its mock does not say what its result codes mean")
+    for moment in at_each_call(subject):
+        mock = moment.bench.mock
+        for code, expected in mock.results.items():
+            kind = moment.send(door=partial(mock.say, code)).outcome.kind
+            if kind is not expected:
+                yield f"{moment.what}: {code} is called {kind}, and it is {expected}"
+
+
 @check(Level.SILVER, OUTBOUND)
 def refusal_is_final(subject: Subject) -> Iterator[str]:
     """What the far side knows nothing of it refuses, and that is called refused, with its code."""
-    story = begin(Bench(subject), is_known=False)
+    story = stranger(Bench(subject))
     owed = story.command(DeliveryKind.CANCEL) if subject.carries else next(story.owe_all())
     outcome = story.bench.tell(owed).outcome
     if outcome.kind is not OutcomeKind.REFUSED:
@@ -331,6 +379,9 @@ def probe_does_not_guess(subject: Subject) -> Iterator[str]:
             presence = moment.bench.probe(moment.owed, door=always(reply)).presence
             if presence is not Presence.CANNOT_TELL:
                 yield f"{moment.what}: HTTP {reply.status} with {len(reply.body)} odd bytes is called {presence}"
+        unknown = next(stranger(moment.bench).owe_all())
+        if moment.bench.probe(unknown).presence is Presence.HAS:
+            yield f"{moment.what}: an order that the far side does not know is found there"
         moment.bench.mock.plan.next("hang")
         if moment.bench.probe(moment.owed).presence is not Presence.CANNOT_TELL:
             yield f"{moment.what}: no answer at all tells it something"

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from courier.adapter import Courier, answer_of, dump, read_event
-from kiosk.adapter import Kiosk
+from kiosk.adapter import Kiosk, read_order
 from pydantic import SecretStr
 
 from govpost.adapters.base import AdapterSettings, DeliveryKind, Document, Inbound, Owed, Page
@@ -29,6 +29,7 @@ from govpost.schemas import (
     Place,
     Presence,
     Query,
+    Reason,
     Record,
     Refuse,
     Result,
@@ -191,7 +192,7 @@ class TakesAnotherOrderForTheSame(Kiosk):
         return _altered(page, lambda place: replace(place, content={"no": place.content["no"]}))
 
 
-@fails("fields_kept_or_named")
+@fails("fields_kept_or_named", "contract_limits_hold")
 class RefusesWithoutAName(Kiosk):
     """What is wrong is not said."""
 
@@ -276,6 +277,7 @@ class CancelsWhatIsOnlyAskedFor(Yukuaiban):
 
 @fails(
     "broken_order_is_refused",
+    "contract_limits_hold",
     "fields_kept_or_named",
     "hostile_order_spoils_no_page",
     "personal_data_stays_hidden",
@@ -332,6 +334,25 @@ class TakesNonsenseForAnEmptyPage(Kiosk):
         return page if isinstance(page, Page) else Page((), cursor)
 
 
+@fails("contract_limits_hold")
+class KnowsNoLimit(Kiosk):
+    """What the contract calls too many is taken."""
+
+    def poll(self, cursor: str, source: Source) -> Conversation[Any]:
+        """Take orders of a hundred copies for orders of one."""
+        page = yield from super().poll(cursor, source)
+        if not isinstance(page, Page):
+            return page
+        return replace(page, commands=tuple(map(_with_fewer, page.commands)))
+
+
+def _with_fewer(command: Place | Refuse) -> Place | Refuse:
+    papers = command.content.get("papers")
+    if isinstance(command, Place) or not isinstance(papers, list) or papers[0].get("count") != 100:
+        return command
+    return read_order({**command.content, "papers": [{**papers[0], "count": 1}]})
+
+
 @fails("standings_are_read")
 class MisreadsTheBooks(Kiosk):
     """Whatever the portal believes is taken for delivered."""
@@ -342,6 +363,15 @@ class MisreadsTheBooks(Kiosk):
         if not isinstance(standings, tuple):
             return standings
         return tuple(replace(each, status=Status.LOST) for each in standings)
+
+
+@fails("hostile_input_is_denied")
+class TrustsWhoeverCanSign(Courier):
+    """What is signed, but no event, is an exception."""
+
+    def command(self, body: bytes) -> Record | Denied:
+        """Look at the signature, and at nothing else."""
+        return Record((read_event(json.loads(body)),)) if body.startswith(b"{") else super().command(body)
 
 
 # --- What goes out -----------------------------------------------------------------------------------------------
@@ -419,6 +449,16 @@ class RepeatsWhatItShouldTakeBack(Kiosk):
         return _restated(document, step="D") if owed.update and owed.update.corrects else document
 
 
+@fails("reasons_mean_what_they_say")
+class SaysNobodyWasThere(Kiosk):
+    """Whatever the reason, it is told as one."""
+
+    def render(self, owed: Owed) -> Document:
+        """Say the first reason."""
+        document = super().render(owed)
+        return _restated(document, cause="R0") if b'"cause"' in document.body else document
+
+
 @fails("legs_are_told_apart")
 class MixesUpTheLegs(Kiosk):
     """The way back is told as the way there."""
@@ -428,7 +468,7 @@ class MixesUpTheLegs(Kiosk):
         return _restated(super().render(owed), leg=1) if owed.update and owed.update.leg == 2 else super().render(owed)
 
 
-@fails("unknown_is_not_resent", "lost_reply_is_cleared_up", "probe_counts_what_is_settled")
+@fails("unknown_is_not_resent", "probe_counts_what_is_settled")
 class SendsAgainWithoutAsking(Yukuaiban):
     """A lost reply is answered with the same push."""
 
@@ -440,6 +480,18 @@ class SendsAgainWithoutAsking(Yukuaiban):
                 outcomes += yield from super().send([document], source)
             except BreakageError:
                 outcomes += yield from super().send([document], source)
+        return outcomes
+
+
+@fails("lost_reply_is_cleared_up")
+class CallsItNotSent(Courier):
+    """What broke after an earlier request arrived counts as never sent."""
+
+    def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
+        """Ask for the traces of what was placed, and let the breakage of that through."""
+        outcomes = yield from super().send(documents, source)
+        if documents[0].call == "/order" and outcomes[0].waybill_no:
+            yield self.request("/traces", dump({"mail": outcomes[0].waybill_no}), source)
         return outcomes
 
 
@@ -525,7 +577,16 @@ judging(
     Courier,
     lambda reply, outcome: outcome if reply.status != 200 or answer_of(reply).get("result") == "no" else _TAKEN,
     "garbage_is_not_taken",
+    "results_mean_what_they_say",
     "unknown_codes_are_not_taken",
+)
+judging(
+    "TakesItForANo",
+    Courier,
+    lambda reply, outcome: replace(outcome, kind=OutcomeKind.REFUSED) if outcome.code == "known" else outcome,
+    "repeat_is_the_same",
+    "lost_reply_is_cleared_up",
+    "results_mean_what_they_say",
 )
 judging(
     "TakesAnyPageForAYes",
@@ -538,6 +599,7 @@ judging(
     Kiosk,
     lambda reply, outcome: replace(outcome, kind=OutcomeKind.UNKNOWN) if outcome.code == "4" else outcome,
     "refusal_is_final",
+    "results_mean_what_they_say",
     "batch_keeps_its_order",
 )
 judging(
@@ -644,6 +706,19 @@ class CallsTheUnknownDelivered(Courier):
             return command
         telling = command.tellings[0]
         return Record((replace(telling, event=telling.event.model_copy(update={"status": Status.DELIVERED})),))
+
+
+@fails("events_mean_what_they_say")
+class SaysTheyMoved(Courier):
+    """Whatever the reason, it is read as one."""
+
+    def command(self, body: bytes) -> Record | Denied:
+        """Read one reason."""
+        command = super().command(body)
+        if isinstance(command, Denied) or command.tellings[0].event.reason is None:
+            return command
+        telling = command.tellings[0]
+        return Record((replace(telling, event=telling.event.model_copy(update={"reason": Reason.MOVED})),))
 
 
 @fails("traces_are_the_events_told")

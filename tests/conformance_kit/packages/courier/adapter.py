@@ -20,6 +20,8 @@ from govpost.schemas import (
     OutcomeKind,
     Presence,
     Problem,
+    Reason,
+    ReceivedBy,
     Record,
     Result,
     Source,
@@ -34,6 +36,9 @@ from govpost.schemas.errors import UnreadableError, UnsupportedFeatureError
 __all__ = ["Courier", "CourierSettings"]
 
 EVENTS = CodeTable({"10": Status.COLLECTED, "20": Status.IN_TRANSIT, "30": Status.DELIVERED, "40": Status.UNDELIVERED})
+#: Code of an event, and how or why → what that means.
+DETAILS = {"30": ("received_by", {"desk": ReceivedBy.MAILROOM}), "40": ("reason", {"away": Reason.UNREACHABLE})}
+_OTHER = {"received_by": ReceivedBy.OTHER, "reason": Reason.OTHER}
 #: Takes back a delivery.
 _REVOKE, _REVOKED = "39", "30"
 _CALLS = {DeliveryKind.PLACE: "/order", DeliveryKind.CANCEL: "/cancel"}
@@ -129,6 +134,9 @@ def read_event(item: JsonObject) -> Telling:
     status: dict[str, Any] = {"status": EVENTS.get(code) or Status.UNKNOWN}
     if code == _REVOKE:
         status = {"revokes_code": _REVOKED}
+    if code in DETAILS and item.get("how"):
+        name, meanings = DETAILS[code]
+        status[name] = meanings.get(item["how"], _OTHER[name])
     event = Event(
         event_id=item["id"], occurred_at=DASHED.decode(item["at"]), raw_code=code, note=item["words"], **status
     )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from govpost.mocks.base import CarrierMock, JsonObject, UnfitError, dump_json, json_reply, load_json_object
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, ReceivedBy, Status, WireReply, WireRequest
 
 __all__ = ["CourierMock"]
 
@@ -28,6 +28,17 @@ class CourierMock(CarrierMock):
             "30": Status.DELIVERED,
             "39": None,
             "40": Status.UNDELIVERED,
+        }
+    )
+
+    results = MappingProxyType(
+        {"ok": OutcomeKind.TAKEN, "known": OutcomeKind.TAKEN, "no": OutcomeKind.REFUSED, "?": OutcomeKind.UNKNOWN}
+    )
+    details = MappingProxyType(
+        {
+            ("30", "desk"): MappingProxyType({"received_by": ReceivedBy.MAILROOM}),
+            ("40", "away"): MappingProxyType({"reason": Reason.UNREACHABLE}),
+            ("40", "moon"): MappingProxyType({"reason": Reason.OTHER}),
         }
     )
 
@@ -65,13 +76,22 @@ class CourierMock(CarrierMock):
         """Count placements."""
         return dict(self.placements)
 
-    def tell(self, order_id: str, code: str) -> WireRequest:
+    def tell(self, order_id: str, code: str, detail: str = "") -> WireRequest:
         """Push one event."""
         at = self.now().astimezone(_SHANGHAI) + timedelta(seconds=len(self.events))
         event = {"id": f"c-{len(self.events)}", "mail": self.mails[order_id], "code": code, "at": f"{at:%F %T}"}
-        self.events.append({**event, "words": "投递员赵某某13911112222"})
-        body, stamp = dump_json(self.events[-1]), f"{int(self.now().timestamp())}.{token_hex(16)}"
-        return WireRequest("POST", "/backends/courier/push", {"X-Stamp": stamp, "X-Sign": self.sign(stamp, body)}, body)
+        self.events.append({**event, "how": detail, "words": "投递员赵某某13911112222"})
+        return self.wrap(dump_json(self.events[-1]))
+
+    def wrap(self, content: bytes) -> WireRequest:
+        """Sign any push."""
+        stamp = f"{int(self.now().timestamp())}.{token_hex(16)}"
+        headers = {"X-Stamp": stamp, "X-Sign": self.sign(stamp, content)}
+        return WireRequest("POST", "/backends/courier/push", headers, content)
+
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer with a word."""
+        return json_reply(200, {"result": code})
 
     def sign(self, stamp: str, body: bytes) -> str:
         """Sign a body."""

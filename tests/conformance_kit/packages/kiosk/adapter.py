@@ -27,6 +27,7 @@ from govpost.schemas import (
     OutcomeKind,
     Place,
     Presence,
+    Reason,
     Refuse,
     Source,
     Status,
@@ -50,6 +51,7 @@ STEPS = CodeTable(
         "L": Status.LOST,
     }
 )
+CAUSES = CodeTable({f"R{number}": reason for number, reason in enumerate(Reason)})
 #: Of one item, and of a request as a whole.
 _RESULTS = {0: OutcomeKind.TAKEN, 1: OutcomeKind.TAKEN, 4: OutcomeKind.REFUSED, 5: OutcomeKind.BUSY}
 _RESULTS |= {40: OutcomeKind.REFUSED, 41: OutcomeKind.AUTH}
@@ -95,7 +97,11 @@ class Kiosk:
             return Document("/taken", dump({**head, "ours": owed.order.order_id}))
         step = {"mail": update.waybill_no, "step": STEPS.encode(update.status), "text": describe_update(update)}
         leg = {} if update.leg == 1 else {"leg": update.leg}
-        return Document("/steps", dump({**head, **step, "at": DASHED.encode(update.event.occurred_at), **leg}))
+        cause = {}
+        if update.status is Status.UNDELIVERED:
+            cause = {"cause": CAUSES.encode(update.event.reason or Reason.OTHER)}
+        at = DASHED.encode(update.event.occurred_at)
+        return Document("/steps", dump({**head, **step, "at": at, **leg, **cause}))
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
         """Send all in one request."""

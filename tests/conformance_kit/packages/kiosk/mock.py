@@ -16,7 +16,7 @@ from govpost.mocks.base import (
     json_reply,
     load_json_object,
 )
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 
 __all__ = ["KioskMock"]
 
@@ -38,6 +38,18 @@ class KioskMock(PortalMock):
             "L": Status.LOST,
         }
     )
+
+    results = MappingProxyType(
+        {
+            "0": OutcomeKind.TAKEN,
+            "1": OutcomeKind.TAKEN,
+            "4": OutcomeKind.REFUSED,
+            "5": OutcomeKind.BUSY,
+            "40": OutcomeKind.REFUSED,
+            "41": OutcomeKind.AUTH,
+        }
+    )
+    reasons = MappingProxyType({f"R{number}": reason for number, reason in enumerate(Reason)})
 
     def __init__(self, secret: str = "kiosk-demo-key", **options: Any) -> None:
         super().__init__(**options)
@@ -80,7 +92,15 @@ class KioskMock(PortalMock):
     def heard(self) -> list[Heard]:
         """List what it was told and took."""
         return [
-            Heard(item["no"], name, item.get("step", "A"), item.get("mail", ""), item.get("leg", 1), item)
+            Heard(
+                item["no"],
+                name,
+                item.get("step", "A"),
+                item.get("mail", ""),
+                item.get("leg", 1),
+                item.get("cause", ""),
+                item,
+            )
             for name, item in self.told.items()
             if "why" not in item
         ]
@@ -99,6 +119,14 @@ class KioskMock(PortalMock):
 
     def _refuse(self, error: UnfitError) -> WireReply:
         return json_reply(200, {"code": int(error.code), "why": str(error)})
+
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer every item with a code, or the whole where the code is no item's."""
+        number = int(code)
+        if number >= 5:
+            return json_reply(200, {"code": number, "wait": 5})
+        items = load_json_object(request.body)["items"]
+        return json_reply(200, {"code": 0, "results": [{"id": item["id"], "code": number} for item in items]})
 
     def _say_busy(self, seconds: int) -> WireReply:
         return json_reply(200, {"code": 5, "wait": seconds})
