@@ -56,7 +56,8 @@ _RESERVED = frozenset({"all", "build", "dist", "tests"})
 @app.command()
 def new_adapter(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The system's key: lower-case letters, digits and _.", show_default=False)
+        str,
+        typer.Argument(metavar="KEY", help="The system's key: lower-case letters, digits and _.", show_default=False),
     ],
     *,
     into: Annotated[
