@@ -212,7 +212,7 @@ class Heard:
     #: The portal's own code of why it could not be delivered.
     reason: str = ""
     #: The business body as it was told, opened.
-    body: JsonObject = field(default_factory=dict, repr=False)
+    body: JsonObject = field(default_factory=dict, repr=False, compare=False)
 
 
 class PortalMock(Mock):

@@ -49,25 +49,13 @@ _OURS = frozenset({"order_id", "portal", "accepted_at"})
 
 def full_order() -> Order:
     """Build an order that uses every field there is."""
-    person = {
-        "organization": "巴南区市场监管局",
-        "id_document": IdDocument(type="111", no="500108196905244643"),
-        "address": Address(
-            province="重庆市",
-            city="重庆市",
-            county="巴南区",
-            division_code="500113",
-            street="龙海大道1号",
-            postcode="401320",
-        ),
-    }
     return Order(
         portal_ref="KIT-20231201-000001",
         direction=Direction.FROM_APPLICANT,
         mode=Mode.DOORSTEP,
         payer=Payer.GOVERNMENT,
-        sender=Party(name="陶雨芳", phone="17134182391", **person),
-        recipient=Party(name="华杰建", phone="18333267866", **person),
+        sender=_full_party("陶雨芳", phone="17134182391"),
+        recipient=_full_party("华杰建", phone="18333267866"),
         items=(Item(type="permit", name="食品经营许可证", copies=2, is_original=True),),
         matter=Matter(
             code="1150011371948353173500131002000",
@@ -87,6 +75,19 @@ def full_order() -> Order:
         portal="kit",
         accepted_at=NOW,
     )
+
+
+def _full_party(name: str, *, phone: str) -> Party:
+    address = Address(
+        province="重庆市",
+        city="重庆市",
+        county="巴南区",
+        division_code="500113",
+        street="龙海大道1号",
+        postcode="401320",
+    )
+    document = IdDocument(type="111", no="500108196905244643")
+    return Party(name=name, phone=phone, address=address, organization="巴南区市场监管局", id_document=document)
 
 
 def others(order: Order) -> Iterator[tuple[str, Order]]:

@@ -1,7 +1,9 @@
 """What stays inside: people's data, secrets, and the adapter itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pydantic import BaseModel, SecretStr
 
 from govpost.adapters.base import DeliveryKind, Owed
 from govpost.schemas import Denied, OrderContent, Party, Refuse, WireReply
@@ -91,15 +93,29 @@ def _unsayable(subject: Subject) -> str:
 
 @check(Level.SILVER, EVERYBODY, is_essential=True)
 def secrets_stay_hidden(subject: Subject) -> Iterator[str]:
-    """What the manifest calls secret is in no repr and no complaint."""
+    """A setting that is a secret is in no repr and no complaint."""
     bench = Bench(subject)
     settings = bench.mock.settings()
     checked = subject.adapter_type.factory.Settings.model_validate(settings)
     texts = {"the settings' repr": repr(checked), "the adapter's repr": f"{bench.adapter!r} {bench.adapter}"}
     for name in subject.manifest.secrets:
         texts[f"the complaint about {name}"] = _complaint(subject, {**settings, name: _SOMEBODY}) or ""
-    secret = {_SOMEBODY, *(str(settings[name]) for name in subject.manifest.secrets if settings.get(name))}
+    secret = {_SOMEBODY, *_secrets_in(checked)}
+    secret |= {str(settings[name]) for name in subject.manifest.secrets if settings.get(name)}
     yield from (f"{where}: shows a secret" for where, text in texts.items() if any(value in text for value in secret))
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    """List every secret that settings hold, however deep."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from _secrets_in(tuple(vars(value).values()))
+    elif isinstance(value, Mapping):
+        yield from _secrets_in(tuple(value.values()))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _secrets_in(each)
 
 
 @check(Level.SILVER, EVERYBODY)
@@ -109,13 +125,18 @@ def settings_are_checked(subject: Subject) -> Iterator[str]:
     wrong: list[tuple[str, dict[str, Any]]] = [("x_unheard_of", {**settings, "x_unheard_of": 1})]
     wrong += [(name, {**settings, name: ""}) for name in subject.manifest.secrets if name in settings]
     addresses = subject.adapter_type.factory.Settings.addresses
-    wrong += [(name, {**settings, name: "http://portal.example/x"}) for name in addresses]
+    wrong += [(name, {**settings, name: _plain(settings.get(name))}) for name in addresses]
     for name, document in wrong:
         complaint = _complaint(subject, document)
         if complaint is None:
             yield f"{name}: accepted"
         elif name not in complaint:
             yield f"{name}: refused, and not by its name"
+
+
+def _plain(address: Any) -> Any:
+    """Give an address that is not encrypted, in a list where there may be several."""
+    return ["http://portal.example/x"] if isinstance(address, list | tuple) else "http://portal.example/x"
 
 
 def _complaint(subject: Subject, settings: dict[str, Any]) -> str | None:
