@@ -195,6 +195,8 @@ class Receives(Protocol):
 class Outbound(Protocol):
     """A system that we tell things: a portal (`informed`) or a backend (`carries`)."""
 
+    manifest: Manifest
+
     def render(self, owed: Owed) -> Document:
         """Make the business body; pure, done once.
 

@@ -1,6 +1,7 @@
 """Hold documents to the contract files under `schemas/wire/<key>/`: OpenAPI 3.1 (its schemas: JSON Schema 2020-12)."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,6 +26,7 @@ _REASONS = {
     "minimum": "is less than {}",
     "maximum": "is more than {}",
 }
+_CLOSED = frozenset({"additionalProperties", "unevaluatedProperties"})
 
 
 class Contract:
@@ -54,20 +56,20 @@ def _place(where: str, error: ValidationError) -> str:
 
 def _member(error: ValidationError) -> str:
     """Name the member that is missing or unknown: its object is where jsonschema points."""
-    match error.validator, error.instance:
-        case "required", dict(instance):
-            return "." + next(name for name in error.validator_value if name not in instance)
-        case (("additionalProperties" | "unevaluatedProperties"), dict(instance)):
-            known = error.schema.get("properties", {})
-            return "." + min((name for name in instance if name not in known), default="?")
+    rule, instance, schema = error.validator, error.instance, error.schema
+    names: Any = error.validator_value
+    if rule == "required":
+        return "." + str(next(name for name in names if name not in instance))
+    if rule in _CLOSED and isinstance(schema, Mapping):
+        known = schema.get("properties", {})
+        return "." + min((name for name in instance if name not in known), default="?")
     return ""
 
 
 def _reason(error: ValidationError) -> str:
-    match error.validator:
-        case "required":
-            return "is missing"
-        case "additionalProperties" | "unevaluatedProperties":
-            return "is not in the contract"
+    if error.validator == "required":
+        return "is missing"
+    if error.validator in _CLOSED:
+        return "is not in the contract"
     rule = _REASONS.get(str(error.validator))
     return rule.format(error.validator_value) if rule else f"breaks the contract's rule {error.validator!r}"

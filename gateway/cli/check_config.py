@@ -2,9 +2,10 @@
 
 import typer
 
+from govpost.gateway.check import check_settings
 from govpost.gateway.cli.options import Config, Json, new_app
 from govpost.gateway.cli.output import print_json
-from govpost.gateway.settings import check_settings, find_settings_file, load_settings
+from govpost.gateway.settings import find_settings_file, load_settings
 from govpost.schemas.errors import ConfigurationError
 
 __all__ = ["app"]

@@ -2,6 +2,7 @@
 
 =====================  ==================================================================
 ``/portals/<name>/…``  the portals' doors, raw
+``/backends/<name>/…`` the doors of backends that push in a wire of their own, raw
 ``/api/v1/…``          events in, orders out
 ``/healthz``           the process answers
 ``/readyz``            the ledger takes a commit
@@ -23,7 +24,7 @@ from govpost.gateway.ingress.faults import Faults
 from govpost.gateway.ingress.health import health_routes, metrics_route
 from govpost.gateway.ingress.limits import Limits, RequestLimits
 from govpost.gateway.ingress.openapi import page_routes
-from govpost.gateway.ingress.portals import PORTALS_PREFIX, PortalDoor
+from govpost.gateway.ingress.portals import BACKENDS_PREFIX, PORTALS_PREFIX, SystemDoor
 from govpost.gateway.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def create_app(gateway: "Gateway", metrics: Metrics, *, section_body_bytes: Mapp
     if settings.admin_port is None:
         routes.append(metrics_route(metrics))
         api.router.routes.extend(page_routes(api))
-    doors = _Doors({PORTALS_PREFIX: PortalDoor(gateway), f"{API_PREFIX}/": api}, Router(routes), metrics)
+    raw = {
+        PORTALS_PREFIX: SystemDoor(gateway, gateway.portals),
+        BACKENDS_PREFIX: SystemDoor(gateway, gateway.backends),
+    }
+    doors = _Doors({**raw, f"{API_PREFIX}/": api}, Router(routes), metrics)
     limits = RequestLimits.from_settings(settings, section_body_bytes=section_body_bytes)
     return Faults(Limits(doors, limits))
 

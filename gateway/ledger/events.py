@@ -3,19 +3,20 @@
 The rules are contracts/README, "How an order lives"; `schemas.lifecycle` holds them as a table.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
 from govpost.gateway.ledger._rows import (
+    FIRST_RANK,
     NUMBER_RANKS,
     USUAL_RANK,
     Lane,
-    NoticeKind,
     PortalTerms,
     enqueue,
     note,
@@ -26,8 +27,9 @@ from govpost.gateway.ledger._rows import (
 )
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, deliveries, events, is_in, is_state, orders
-from govpost.schemas import Cause, Event, Status
+from govpost.gateway.ledger.strays import Strays
+from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, events, is_in, is_state, orders, pieces
+from govpost.schemas import Cause, Event, Notice, Status, Telling
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE, may_move
 
 __all__ = ["OURS", "Recorded", "Recorder"]
@@ -35,19 +37,31 @@ __all__ = ["OURS", "Recorded", "Recorder"]
 #: The source of events that we record ourselves (`numbered` from an answer, `cancelled`).
 OURS = "govpost"
 
+#: A telling in one of these is on its way, or in a person's hands.
+_PENDING = frozenset({*OPEN_STATES, State.DEAD})
+
 #: Past this a leg is under way, and a round trip's status is leg 2's.
 _NOT_UNDER_WAY = frozenset({Status.ACCEPTED, Status.NUMBERED})
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of one event, as an HTTP status: 201 new, 200 the same again, 404, 409 other content, 422."""
+    """What became of one event, as an HTTP status.
+
+    201 new, 200 the same again, 202 kept until an order fits it, 404, 409 other content, 422.
+    """
 
     status: int
     moved: bool = False
     detail: str | None = None
     #: The first waybill number stayed; a person is told.
     waybill_differs: bool = False
+
+
+class _Item(NamedTuple):
+    order_id: str
+    leg: int
+    is_piece: bool = False
 
 
 _ORDER = Prepared(
@@ -106,6 +120,33 @@ _WAITING_REVOKE = Prepared(
         events.c.source == bindparam("src"), events.c.revokes == bindparam("eid"), events.c.order_id == bindparam("key")
     )
 )
+_NEWEST_WITH_CODE = Prepared(
+    select(events.c.event_id)
+    .where(
+        events.c.order_id == bindparam("key"),
+        events.c.source == bindparam("src"),
+        events.c.leg == bindparam("leg_no"),
+        events.c.raw_code == bindparam("code"),
+        events.c.revoked_by.is_(None),
+        events.c.occurred_at <= bindparam("at", type_=events.c.occurred_at.type),
+    )
+    .order_by(events.c.occurred_at.desc(), events.c.event_no.desc())
+    .limit(1)
+)
+_REVOKE_OF_CODE = Prepared(
+    select(events.c.event_no)
+    .where(
+        events.c.order_id == bindparam("key"),
+        events.c.source == bindparam("src"),
+        events.c.leg == bindparam("leg_no"),
+        events.c.revokes_code == bindparam("code"),
+        events.c.revokes.is_(None),
+        events.c.occurred_at >= bindparam("at", type_=events.c.occurred_at.type),
+    )
+    .order_by(events.c.occurred_at, events.c.event_no)
+    .limit(1)
+)
+_NAME_REVOKED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(revokes=bindparam("eid")))
 _MOVED = Prepared(select(events.c.moved).where(events.c.event_no == bindparam("no")))
 _MARK_MOVED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(moved=True))
 _MARK_REVOKED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(revoked_by=bindparam("by")))
@@ -152,6 +193,35 @@ _OPEN_COMMANDS = Prepared(
     )
     .order_by(deliveries.c.rank, deliveries.c.delivery_no)
 )
+_ACCEPTED_TELLINGS = Prepared(
+    select(deliveries.c.event_no, deliveries.c.state, deliveries.c.maybe_sent)
+    .where(
+        deliveries.c.order_id == bindparam("key"),
+        deliveries.c.destination == bindparam("portal_name"),
+        deliveries.c.told_status == Status.ACCEPTED,
+        deliveries.c.corrects.is_(None),
+    )
+    .order_by(deliveries.c.delivery_no.desc())
+)
+_PIECE = Prepared(insert(pieces).on_conflict_do_nothing())
+_PIECE_OF = Prepared(
+    select(pieces.c.order_id, pieces.c.leg)
+    .join(orders, orders.c.order_id == pieces.c.order_id)
+    .where(pieces.c.waybill_no == bindparam("number"), orders.c.backend == bindparam("src"))
+)
+_BY_WAYBILL = Prepared(
+    select(orders.c.order_id, orders.c.waybill_no)
+    .where(
+        or_(
+            # Spelled out so that the partial indexes serve.
+            orders.c.waybill_no.is_not(None) & (orders.c.waybill_no == bindparam("number")),
+            orders.c.return_waybill_no.is_not(None) & (orders.c.return_waybill_no == bindparam("number")),
+        ),
+        orders.c.backend == bindparam("src"),
+    )
+    .order_by(orders.c.order_id.desc())
+    .limit(1)
+)
 _SETTLE_BY_EVIDENCE = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"))
@@ -165,11 +235,53 @@ class Recorder:
     def __init__(self, sealer: Sealer, terms: dict[str, PortalTerms]) -> None:
         self._sealer = sealer
         self._terms = terms
+        self._strays = Strays(sealer)
+
+    def tell(self, connection: Connection, source: str, telling: Telling, *, now: datetime) -> Recorded:
+        """Record what a backend tells of an item, which it names in its own way; keep what no order fits."""
+        item = self._find_item(connection, source, telling)
+        if item is None:
+            is_new = self._strays.keep(connection, source, telling, now=now)
+            return Recorded(202 if is_new else 200)
+        event = telling.event.model_copy(update={"leg": item.leg})
+        return self.record(connection, item.order_id, event, source=source, now=now, is_of_piece=item.is_piece)
+
+    @staticmethod
+    def _find_item(connection: Connection, source: str, telling: Telling) -> "_Item | None":
+        piece = telling.waybill_no and _PIECE_OF.on(connection, {"number": telling.waybill_no, "src": source}).first()
+        if piece:
+            return _Item(piece.order_id, piece.leg, is_piece=True)
+        if telling.order_id is not None:
+            order = _ORDER.on(connection, {"key": telling.order_id}).one_or_none()
+            if order is not None and order.backend == source:
+                return _Item(order.order_id, telling.event.leg)
+        if telling.waybill_no is None:
+            return None
+        order = _BY_WAYBILL.on(connection, {"number": telling.waybill_no, "src": source}).first()
+        return order and _Item(order.order_id, 1 if order.waybill_no == telling.waybill_no else 2)
+
+    def _adopt(
+        self, connection: Connection, order: Row[Any], leg: int, waybill_no: str, *, now: datetime, is_of_piece: bool
+    ) -> None:
+        """Record what was told of an item before anybody knew whose it is."""
+        for event in self._strays.take(connection, order.backend, waybill_no):
+            found = event.model_copy(update={"leg": leg})
+            self.record(connection, order.order_id, found, source=order.backend, now=now, is_of_piece=is_of_piece)
 
     def record(
-        self, connection: Connection, order_id: str, event: Event, *, source: str | None, now: datetime
+        self,
+        connection: Connection,
+        order_id: str,
+        event: Event,
+        *,
+        source: str | None,
+        now: datetime,
+        is_of_piece: bool = False,
     ) -> Recorded:
-        """Record one event; `source` None stands for the order's own backend."""
+        """Record one event; `source` None stands for the order's own backend.
+
+        An event of a further piece is kept and moves nothing: the portal knows the first piece's number only.
+        """
         order = _ORDER.on(connection, {"key": order_id}).one_or_none()
         if order is None:
             return Recorded(404, detail="no order has this number")
@@ -178,12 +290,56 @@ class Recorder:
         same = _SAME.on(connection, {"src": source, "eid": event.event_id}).one_or_none()
         if same is not None:
             return self._repeat(same, digest)
+        if is_of_piece:
+            self._insert(connection, order_id, event, source=source, digest=digest, now=now)
+            return Recorded(201)
         differs = self._take_waybill(connection, order, event, now=now)
         if source == order.backend:
             self._take_as_evidence(connection, order, event, now=now)
         order = _ORDER.on(connection, {"key": order_id}).one()
         moved = self._apply(connection, order, event, source=source, digest=digest, now=now)
         return Recorded(201, moved=moved, waybill_differs=differs)
+
+    def accepted(self, connection: Connection, order_id: str, portal: str, *, now: datetime) -> None:
+        """Owe a portal that is told so the word that its order was taken.
+
+        Again where it seems to have missed it, but not while one is on its way or in a person's hands.
+        """
+        terms = self._terms.get(portal)
+        if terms is None or Status.ACCEPTED not in terms.tells:
+            return
+        told = _ACCEPTED_TELLINGS.on(connection, {"key": order_id, "portal_name": portal}).all()
+        if any(telling.state in _PENDING for telling in told):
+            return
+        event_no = told[0].event_no if told else self._record_accepted(connection, order_id, now=now)
+        enqueue(
+            connection,
+            Lane(order_id, portal),
+            DeliveryKind.UPDATE,
+            now=now,
+            rank=FIRST_RANK,
+            event_no=event_no,
+            told_status=Status.ACCEPTED,
+        )
+
+    @staticmethod
+    def is_accepted_told(connection: Connection, order_id: str, portal: str) -> bool:
+        """Say whether the portal may have heard that its order was taken."""
+        told = _ACCEPTED_TELLINGS.on(connection, {"key": order_id, "portal_name": portal})
+        return any(telling.maybe_sent for telling in told)
+
+    def _record_accepted(self, connection: Connection, order_id: str, *, now: datetime) -> int:
+        event = Event(event_id=f"{order_id}:accepted", status=Status.ACCEPTED, occurred_at=now)
+        return self._insert(connection, order_id, event, source=OURS, digest=b"", now=now, moved=True)
+
+    def pieces(
+        self, connection: Connection, order_id: str, numbers: Iterable[tuple[int, str]], *, now: datetime
+    ) -> None:
+        """Record further waybill numbers of an order's legs."""
+        order = _ORDER.on(connection, {"key": order_id}).one()
+        for leg, number in numbers:
+            _PIECE.on(connection, {"waybill_no": number, "order_id": order_id, "leg": leg})
+            self._adopt(connection, order, leg, number, now=now, is_of_piece=True)
 
     def number(self, connection: Connection, order_id: str, leg: int, waybill_no: str, *, now: datetime) -> bool:
         """Record a leg's waybill number, and `numbered` with the first one; tells whether it differs from the first."""
@@ -205,44 +361,100 @@ class Recorder:
         self, connection: Connection, order: Row[Any], event: Event, *, source: str, digest: bytes, now: datetime
     ) -> bool:
         """Store the event, move what it moves, and owe what is to be told. Returns whether it moved the order."""
-        waiting_revoke = _WAITING_REVOKE.on(
-            connection, {"src": source, "eid": event.event_id, "key": order.order_id}
-        ).scalar()
-        status = self._status_of(connection, order, event, source=source)
+        waiting_revoke = self._waiting_revoke(connection, order, event, source=source)
+        revokes = event.revokes or self._newest_with_code(connection, order, event, source=source)
+        status = self._status_of(connection, order, event, revokes, source=source)
         moves = waiting_revoke is None and self._moves(connection, order, status, event, source=source, now=now)
-        event_no = _INSERT.on(
+        event_no = self._insert(
             connection,
-            {
-                "source": source,
-                "event_id": event.event_id,
-                "order_id": order.order_id,
-                "leg": event.leg,
-                "status": event.status,
-                "occurred_at": event.occurred_at,
-                "recorded_at": now,
-                "moved": moves,
-                "revokes": event.revokes,
-                "revoked_by": waiting_revoke,
-                "digest": digest,
-                "sealed": seal_event(self._sealer, event, source),
-            },
-        ).scalar_one()
-        if event.revokes is not None:
-            reverted = self._revoke(connection, order, event, event_no, source=source, now=now)
+            order.order_id,
+            event,
+            source=source,
+            digest=digest,
+            now=now,
+            moved=moves,
+            revokes=revokes,
+            raw_code=event.raw_code,
+            revokes_code=event.revokes_code,
+            revoked_by=waiting_revoke,
+        )
+        if revokes is not None:
+            reverted = self._revoke(connection, order, revokes, event_no, source=source, now=now)
             if reverted and not moves:
                 _MARK_MOVED.on(connection, {"no": event_no})
                 moves = True
-        if event.status is not None and moves and (event.revokes is None or may_move(status, event.status)):
+        if event.status is not None and moves and (revokes is None or may_move(status, event.status)):
             self._move(connection, order.order_id, event.leg, event.status, now=now)
             self._owe(connection, order, event, event_no, told=event.status, now=now)
         return moves
 
-    def _status_of(self, connection: Connection, order: Row[Any], event: Event, *, source: str) -> Status:
+    def _insert(
+        self,
+        connection: Connection,
+        order_id: str,
+        event: Event,
+        *,
+        source: str,
+        digest: bytes,
+        now: datetime,
+        moved: bool = False,
+        revokes: str | None = None,
+        raw_code: str | None = None,
+        revokes_code: str | None = None,
+        revoked_by: int | None = None,
+    ) -> int:
+        event_no: int = _INSERT.on(
+            connection,
+            {
+                "source": source,
+                "event_id": event.event_id,
+                "order_id": order_id,
+                "leg": event.leg,
+                "status": event.status,
+                "occurred_at": event.occurred_at,
+                "recorded_at": now,
+                "moved": moved,
+                "revokes": revokes,
+                "raw_code": raw_code,
+                "revokes_code": revokes_code,
+                "revoked_by": revoked_by,
+                "digest": digest,
+                "sealed": seal_event(self._sealer, event, source),
+            },
+        ).scalar_one()
+        return event_no
+
+    @staticmethod
+    def _waiting_revoke(connection: Connection, order: Row[Any], event: Event, *, source: str) -> int | None:
+        """Find the revoke that came before the event it takes back, and have it name that event."""
+        named: int | None = _WAITING_REVOKE.on(
+            connection, {"src": source, "eid": event.event_id, "key": order.order_id}
+        ).scalar()
+        if named is not None or event.raw_code is None:
+            return named
+        meant: int | None = _REVOKE_OF_CODE.on(connection, _by_code(order, event, event.raw_code, source)).scalar()
+        if meant is not None:
+            _NAME_REVOKED.on(connection, {"no": meant, "eid": event.event_id})
+        return meant
+
+    @staticmethod
+    def _newest_with_code(connection: Connection, order: Row[Any], event: Event, *, source: str) -> str | None:
+        """Find the event that a revoke means which names a code only; None: it is not seen yet."""
+        if event.revokes_code is None:
+            return None
+        found: str | None = _NEWEST_WITH_CODE.on(
+            connection, _by_code(order, event, event.revokes_code, source)
+        ).scalar()
+        return found
+
+    def _status_of(
+        self, connection: Connection, order: Row[Any], event: Event, revokes: str | None, *, source: str
+    ) -> Status:
         """Find the status that the event meets: for one that also revokes, what is left after that."""
-        if event.revokes is None:
+        if revokes is None:
             return _leg_status(order, event.leg)
         rest = _LAST_MOVE_BUT.on(
-            connection, {"key": order.order_id, "leg_no": event.leg, "src": source, "eid": event.revokes}
+            connection, {"key": order.order_id, "leg_no": event.leg, "src": source, "eid": revokes}
         ).scalar()
         return Status(rest) if rest else Status.ACCEPTED
 
@@ -258,10 +470,10 @@ class Recorder:
         return newest is None or event.occurred_at >= newest
 
     def _revoke(
-        self, connection: Connection, order: Row[Any], event: Event, event_no: int, *, source: str, now: datetime
+        self, connection: Connection, order: Row[Any], revokes: str, event_no: int, *, source: str, now: datetime
     ) -> bool:
         """Take the earlier event back. Returns whether that changed what the portal was or would be told."""
-        target = _TARGET.on(connection, {"src": source, "eid": event.revokes, "key": order.order_id}).one_or_none()
+        target = _TARGET.on(connection, {"src": source, "eid": revokes, "key": order.order_id}).one_or_none()
         if target is None:
             return False
         if target.revoked_by is not None:
@@ -351,13 +563,14 @@ class Recorder:
         known = _waybill(order, leg)
         if known is not None:
             if known != waybill_no:
-                note(connection, order.order_id, NoticeKind.WAYBILL_DIFFERS, now=now)
+                note(connection, order.order_id, Notice.WAYBILL_DIFFERS, now=now)
             return known != waybill_no
         _SET_WAYBILL[leg].on(connection, {"key": order.order_id, "number": waybill_no})
         were_held = _RELEASE_HELD.on(connection, {"key": order.order_id, "leg_no": leg}).rowcount
         self._record_numbered(connection, order, leg, waybill_no, now=now)
         if were_held:
             promote(connection, Lane(order.order_id, order.portal), now=now)
+        self._adopt(connection, order, leg, waybill_no, now=now, is_of_piece=False)
         return False
 
     def _record_numbered(
@@ -374,23 +587,7 @@ class Recorder:
                 "waybill_no": waybill_no,
             }
         )
-        event_no = _INSERT.on(
-            connection,
-            {
-                "source": OURS,
-                "event_id": event.event_id,
-                "order_id": order.order_id,
-                "leg": leg,
-                "status": event.status,
-                "occurred_at": now,
-                "recorded_at": now,
-                "moved": moves,
-                "revokes": None,
-                "revoked_by": None,
-                "digest": b"",
-                "sealed": seal_event(self._sealer, event, OURS),
-            },
-        ).scalar_one()
+        event_no = self._insert(connection, order.order_id, event, source=OURS, digest=b"", now=now, moved=moves)
         if moves:
             self._move(connection, order.order_id, leg, Status.NUMBERED, now=now)
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
@@ -405,6 +602,10 @@ class Recorder:
             _SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})
         if found:
             unpark(connection, lane, now=now)
+
+
+def _by_code(order: Row[Any], event: Event, code: str, source: str) -> dict[str, Any]:
+    return {"key": order.order_id, "src": source, "leg_no": event.leg, "code": code, "at": event.occurred_at}
 
 
 def _leg_status(order: Row[Any], leg: int) -> Status:

@@ -4,27 +4,39 @@ A claim leases the heads of lanes to a worker and renders what was never rendere
 lease number; from a former owner only `taken` still counts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
-from govpost.adapters.base import DeliveryKind, Document, Owed
-from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw_all
+from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal
+from govpost.gateway.ledger._rows import Lane, demote, note, open_event, open_order, park, promote, unpark, withdraw_all
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.orders import Orders
+from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_state, orders
+from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_in, is_state, orders, refusals
 from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
 
-__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settled", "Settlement"]
+__all__ = [
+    "Batch",
+    "Carriage",
+    "Claim",
+    "Claims",
+    "DeadReason",
+    "Next",
+    "Outbox",
+    "Render",
+    "Settled",
+    "Settlement",
+]
 
 
 class DeadReason(StrEnum):
@@ -51,10 +63,24 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Carriage:
+    """How deliveries travel to a destination (its adapter's manifest)."""
+
+    #: Call → how many deliveries one request may carry, where that is more than one.
+    batches: Mapping[str, int] = field(default_factory=dict)
+    #: It is asked before an uncertain delivery goes out again, which therefore travels alone.
+    has_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery leased to a worker."""
 
-    owed: Owed
+    owed: Owed | OwedRefusal
+    #: What it is about: an order, or an order that was not taken.
+    order_id: str
+    portal: str
+    kind: DeliveryKind
     destination: str
     document: Document | None
     #: The newest attempt ended unknown: ask before telling again.
@@ -67,13 +93,32 @@ class Claim:
     #: It could not be said in the destination's words.
     unsayable: Outcome | None = None
 
+    @property
+    def delivery_id(self) -> str:
+        """The delivery's number."""
+        return self.owed.delivery_id
+
+    @property
+    def lane(self) -> Lane:
+        """The lane it stands in."""
+        return Lane(self.order_id, self.destination)
+
+
+#: What one request carries: deliveries of one call, those of one lane in its order.
+Batch = tuple[Claim, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a claim brought, and when the next delivery falls due (None: nothing is waiting)."""
 
-    claims: tuple[Claim, ...] = ()
+    batches: tuple[Batch, ...] = ()
     next_due_at: datetime | None = None
+
+    @property
+    def claims(self) -> Batch:
+        """Everything that was leased."""
+        return tuple(claim for batch in self.batches for claim in batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +152,45 @@ class Settled:
     opened: bool = False
 
 
-_HEADS = Prepared(
+_OWED = (
     select(
         deliveries,
         orders.c.sealed.label("sealed_order"),
+        orders.c.portal,
         orders.c.waybill_no,
         orders.c.return_waybill_no,
         events.c.source.label("event_source"),
         events.c.event_id,
         events.c.sealed.label("sealed_event"),
     )
-    .join(orders, orders.c.order_id == deliveries.c.order_id)
+    .outerjoin(orders, orders.c.order_id == deliveries.c.order_id)
     .outerjoin(events, events.c.event_no == deliveries.c.event_no)
-    .where(deliveries.c.destination == bindparam("name"), is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
+    .where(deliveries.c.destination == bindparam("name"))
+)
+_HEADS = Prepared(
+    _OWED.where(is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
     .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
     .limit(bindparam("most"))
+)
+#: What stands behind a head in its lane.
+_FOLLOWERS = Prepared(
+    _OWED.where(
+        deliveries.c.order_id == bindparam("key"),
+        is_in(State.HELD, State.QUEUED),
+        tuple_(deliveries.c.rank, deliveries.c.delivery_no) > tuple_(bindparam("rank_no"), bindparam("no")),
+    )
+    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
+    .limit(bindparam("most"))
+)
+_REFUSED = Prepared(
+    select(refusals.c.portal_ref, refusals.c.reason, refusals.c.sealed).where(refusals.c.refusal_id == bindparam("rid"))
 )
 _NEXT_DUE = Prepared(
     select(func.min(deliveries.c.due_at)).where(deliveries.c.destination == bindparam("name"), is_state(State.DUE))
 )
 _LEASE = Prepared(
     update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.DUE))
+    .where(deliveries.c.delivery_id == bindparam("did"), is_in(State.DUE, State.QUEUED))
     .values(
         state=State.LEASED,
         worker_id=bindparam("worker"),
@@ -206,30 +268,74 @@ _RECLAIM = Prepared(
     )
 )
 
-Render = Callable[[str, Owed], Document]
+Render = Callable[[str, Owed | OwedRefusal], Document]
+
+#: How many deliveries one claim may lease where they travel in batches: the writer serves nobody else meanwhile.
+_MOST_AT_ONCE = 200
 
 
 class Outbox:
     """Lease and settle the deliveries of one ledger."""
 
-    def __init__(self, sealer: Sealer, recorder: Recorder, orders_of: Orders) -> None:
+    def __init__(self, sealer: Sealer, recorder: Recorder, orders_of: Orders, carriage: Mapping[str, Carriage]) -> None:
         self._sealer = sealer
         self._recorder = recorder
         self._orders = orders_of
+        self._carriage = carriage
 
     def claim(
         self, connection: Connection, destination: str, *, worker_id: str, most: int, render: Render, now: datetime
     ) -> Claims:
-        """Lease up to `most` due deliveries to a worker; renders, through `render`, what was never rendered."""
+        """Lease up to `most` batches of due deliveries to a worker; renders what was never rendered."""
         allowed = allowance(connection, destination, most, now=now)
         if allowed.most == 0:
             return Claims(next_due_at=allowed.again_at)
-        heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
-        tried = [self._claim_one(connection, head, render, now=now) for head in heads]
-        claims = tuple(claim for claim in tried if claim is not None)
+        carriage = self._carriage.get(destination, _ALONE)
+        if allowed.is_trial or not carriage.batches:
+            heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
+            tried = (self._claim_one(connection, head, render, now=now) for head in heads)
+            batches: tuple[Batch, ...] = tuple((claim,) for claim in tried if claim is not None)
+        else:
+            batches = self._batches(connection, destination, carriage, most=allowed.most, render=render, now=now)
+        claims = Claims(batches, None).claims
         if claims:
             _LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
-        return Claims(claims, _NEXT_DUE.on(connection, {"name": destination}).scalar())
+        return Claims(batches, _NEXT_DUE.on(connection, {"name": destination}).scalar())
+
+    def _batches(
+        self,
+        connection: Connection,
+        destination: str,
+        carriage: Carriage,
+        *,
+        most: int,
+        render: Render,
+        now: datetime,
+    ) -> tuple[Batch, ...]:
+        """Fill batches with the heads of lanes and their direct followers of the same call."""
+        loading = _Loading(carriage, most)
+        for head in _HEADS.on(connection, {"name": destination, "now": now, "most": _MOST_AT_ONCE}).all():
+            if loading.is_full:
+                break
+            claim = self._claim_one(connection, head, render, now=now)
+            if claim is None or not loading.take(claim):
+                continue
+            for follower in self._followers(connection, head, most=loading.room(claim), now=now):
+                next_claim = self._claim_one(connection, follower, render, now=now)
+                if next_claim is None or not loading.join(next_claim, _call(claim)):
+                    break
+        return loading.batches
+
+    @staticmethod
+    def _followers(connection: Connection, head: Row[Any], *, most: int, now: datetime) -> Iterator[Row[Any]]:
+        """Give what may go out right behind the head of a lane: up to the first that waits for something."""
+        if most == 0:
+            return
+        facts = {"name": head.destination, "key": head.order_id, "rank_no": head.rank, "no": head.delivery_no}
+        for row in _FOLLOWERS.on(connection, {**facts, "most": most}).all():
+            if row.state == State.HELD or (row.due_at is not None and row.due_at > now):
+                return
+            yield row
 
     def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim | None:
         try:
@@ -248,6 +354,9 @@ class Outbox:
                 unsayable = Outcome(OutcomeKind.REFUSED, code="unsayable", text=str(error))
         return Claim(
             owed=owed,
+            order_id=head.order_id,
+            portal=head.portal or head.destination,
+            kind=DeliveryKind(head.kind),
             destination=head.destination,
             document=document,
             is_uncertain=head.is_uncertain,
@@ -265,7 +374,7 @@ class Outbox:
         park(connection, Lane(head.order_id, head.destination), reason=DeadReason.UNREADABLE, now=now)
 
     def _lease(self, claim: Claim, worker_id: str, *, now: datetime) -> dict[str, Any]:
-        delivery_id, document = claim.owed.delivery_id, claim.document
+        delivery_id, document = claim.delivery_id, claim.document
         return {
             "did": delivery_id,
             "worker": worker_id,
@@ -274,7 +383,9 @@ class Outbox:
             "body": document and self._sealer.seal(document.body, row=f"deliveries|{delivery_id}"),
         }
 
-    def _owed(self, connection: Connection, head: Row[Any]) -> Owed:
+    def _owed(self, connection: Connection, head: Row[Any]) -> Owed | OwedRefusal:
+        if head.kind == DeliveryKind.REFUSE:
+            return self._owed_refusal(connection, head)
         order = open_order(self._sealer, head.order_id, head.sealed_order)
         if head.kind == DeliveryKind.AMEND:
             order = order.model_copy(update={"recipient": self._amended_recipient(head)})
@@ -286,6 +397,11 @@ class Outbox:
             update=self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no)),
             settled=self._settled_before(connection, head) if head.is_uncertain else (),
         )
+
+    def _owed_refusal(self, connection: Connection, head: Row[Any]) -> OwedRefusal:
+        refused = _REFUSED.on(connection, {"rid": head.order_id}).one()
+        content = open_refused(self._sealer, head.order_id, refused.sealed)
+        return OwedRefusal(head.delivery_id, refused.portal_ref, refused.reason, head.created_at, content)
 
     def _amended_recipient(self, head: Row[Any]) -> Party:
         row = f"commands|{head.order_id}|{head.command_id}"
@@ -322,7 +438,7 @@ class Outbox:
     ) -> Settled:
         """End an attempt."""
         claim = settlement.claim
-        delivery_id = claim.owed.delivery_id
+        delivery_id = claim.delivery_id
         self._note_attempt(connection, settlement, worker_id, now=now)
         paused_until, opened = None, False
         if settlement.is_breakage or settlement.is_lockout:
@@ -351,7 +467,7 @@ class Outbox:
         _ATTEMPT.on(
             connection,
             {
-                "delivery_id": settlement.claim.owed.delivery_id,
+                "delivery_id": settlement.claim.delivery_id,
                 "worker_id": worker_id,
                 "started_at": settlement.started_at,
                 "ended_at": now,
@@ -362,22 +478,29 @@ class Outbox:
 
     def _take_effect(self, connection: Connection, claim: Claim, outcome: Outcome, *, now: datetime) -> None:
         """Let what a backend took show in the order."""
-        order_id = claim.owed.order.order_id
-        if claim.owed.kind is DeliveryKind.PLACE:
-            numbers = {1: outcome.waybill_no, 2: outcome.return_waybill_no}
-            for leg, number in numbers.items():
-                if number is not None:
-                    self._recorder.number(connection, order_id, leg, number, now=now)
-        elif claim.owed.kind is DeliveryKind.CANCEL:
-            self._recorder.cancelled(connection, order_id, cause=Cause.PORTAL, now=now)
-        elif claim.owed.kind is DeliveryKind.AMEND:
+        if isinstance(claim.owed, OwedRefusal):
+            return
+        if claim.kind is DeliveryKind.PLACE:
+            self._number(connection, claim.order_id, outcome, now=now)
+        elif claim.kind is DeliveryKind.CANCEL:
+            self._recorder.cancelled(connection, claim.order_id, cause=Cause.PORTAL, now=now)
+        elif claim.kind is DeliveryKind.AMEND:
             order = claim.owed.order
-            self._orders.apply_amend(connection, order_id, Amend(order.portal_ref, order.recipient, ""), now=now)
+            self._orders.apply_amend(connection, claim.order_id, Amend(order.portal_ref, order.recipient, ""), now=now)
+        for notice in outcome.notices:
+            note(connection, claim.order_id, notice, now=now)
+
+    def _number(self, connection: Connection, order_id: str, outcome: Outcome, *, now: datetime) -> None:
+        numbers = {1: outcome.waybill_no, 2: outcome.return_waybill_no}
+        for leg, number in numbers.items():
+            if number is not None:
+                self._recorder.number(connection, order_id, leg, number, now=now)
+        if outcome.more_waybill_nos:
+            self._recorder.pieces(connection, order_id, outcome.more_waybill_nos, now=now)
 
     def _end(self, connection: Connection, settlement: Settlement, *, was_dead: bool, now: datetime) -> None:
         claim, outcome = settlement.claim, settlement.outcome
-        delivery_id = claim.owed.delivery_id
-        lane = Lane(claim.owed.order.order_id, claim.destination)
+        delivery_id, lane = claim.delivery_id, claim.lane
         to = {Next.SETTLE: State.SETTLED, Next.RETRY: State.QUEUED, Next.BURY: State.DEAD}[settlement.next]
         _END.on(
             connection,
@@ -402,7 +525,7 @@ class Outbox:
         elif was_dead:
             unpark(connection, lane, now=now)
         else:
-            promote(connection, lane, now=settlement.due_at or now)
+            promote(connection, lane, now=now)
 
     @staticmethod
     def release(connection: Connection, claim: Claim, *, now: datetime) -> None:
@@ -410,7 +533,7 @@ class Outbox:
         connection.execute(
             update(deliveries)
             .where(
-                deliveries.c.delivery_id == claim.owed.delivery_id,
+                deliveries.c.delivery_id == claim.delivery_id,
                 is_state(State.LEASED),
                 deliveries.c.lease_no == claim.lease_no,
             )
@@ -421,7 +544,7 @@ class Outbox:
                 maybe_sent=claim.maybe_sent,
             )
         )
-        promote(connection, Lane(claim.owed.order.order_id, claim.destination), now=now)
+        promote(connection, claim.lane, now=now)
 
     @staticmethod
     def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
@@ -492,6 +615,70 @@ class Outbox:
             )
             .values(state=State.SETTLED, outcome="taken", code="dropped_placement", ended_at=now)
         )
+
+
+_ALONE = Carriage()
+
+
+class _Loading:
+    """Batches while they are filled: at most so many, and not more deliveries than one claim may lease."""
+
+    def __init__(self, carriage: Carriage, most: int) -> None:
+        self._carriage = carriage
+        self._most = most
+        self._all: list[list[Claim]] = []
+        #: Call → the batch that still has room.
+        self._open: dict[str, list[Claim]] = {}
+        self._count = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= _MOST_AT_ONCE or (len(self._all) >= self._most and not self._open)
+
+    @property
+    def batches(self) -> tuple[Batch, ...]:
+        return tuple(map(tuple, self._all))
+
+    def take(self, claim: Claim) -> bool:
+        """Load the head of a lane; False where it has no room, or travels alone."""
+        size = self._size(claim)
+        batch = self._open.get(_call(claim)) if size > 1 else None
+        if batch is None:
+            if len(self._all) >= self._most:
+                return False
+            batch = []
+            self._all.append(batch)
+        self._put(claim, batch, size)
+        return size > 1
+
+    def join(self, claim: Claim, call: str) -> bool:
+        """Load one behind the head that was loaded last; False where it cannot share that head's request."""
+        size = self._size(claim)
+        if _call(claim) != call or size == 1:
+            return False
+        self._put(claim, self._open[call], size)
+        return True
+
+    def room(self, head: Claim) -> int:
+        """Tell how many may still join the batch of `head`."""
+        batch = self._open.get(_call(head), ())
+        return min(self._size(head) - len(batch), _MOST_AT_ONCE - self._count) if batch else 0
+
+    def _put(self, claim: Claim, batch: list[Claim], size: int) -> None:
+        batch.append(claim)
+        self._count += 1
+        if len(batch) < size:
+            self._open[_call(claim)] = batch
+        else:
+            self._open.pop(_call(claim), None)
+
+    def _size(self, claim: Claim) -> int:
+        is_asked_after = claim.is_uncertain and self._carriage.has_probe
+        return 1 if is_asked_after else self._carriage.batches.get(_call(claim), 1)
+
+
+def _call(claim: Claim) -> str:
+    return claim.document.call if claim.document else ""
 
 
 def _dead(connection: Connection, delivery_id: str) -> Row[str, str, str, str]:
