@@ -23,6 +23,7 @@ from govpost.schemas import (
     Command,
     Conversation,
     Denied,
+    Event,
     Order,
     Outcome,
     Place,
@@ -113,6 +114,9 @@ class Owed:
     update: Update | None = None
     #: What this destination has taken before, of the same order, oldest first; only filled for a probe.
     settled: tuple[Update, ...] = ()
+    #: What moved the order up to the update's event and was not taken back, that event last; only filled where the
+    #: manifest says `needs_history`.
+    history: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
     def identity(self) -> str:

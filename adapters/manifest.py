@@ -52,6 +52,8 @@ class Manifest(Model):
     tells: frozenset[Status] = frozenset()
     #: Of these, the ones that cannot be said before the leg has a waybill number.
     needs_waybill: frozenset[Status] = frozenset()
+    #: Its updates are told from the order's whole history (`Owed.history`).
+    needs_history: bool = False
     #: Whether a cancel that the portal itself asked for is told to it as well.
     tells_own_cancel: bool = False
     #: Checks of the conformance suite that do not apply, with the reason.

@@ -110,7 +110,7 @@ class SystemRuntime:
     @property
     def carriage(self) -> Carriage:
         """How deliveries travel there."""
-        return Carriage(self.manifest.batches, self.manifest.has_probe)
+        return Carriage(self.manifest.batches, self.manifest.has_probe, self.manifest.needs_history)
 
 
 class Gateway:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -57,7 +57,7 @@ def _place(where: str, error: ValidationError) -> str:
 def _member(error: ValidationError) -> str:
     """Name the member that is missing or unknown: its object is where jsonschema points."""
     rule, instance, schema = error.validator, error.instance, error.schema
-    names: Any = error.validator_value
+    names = cast("Any", error.validator_value)
     if rule == "required":
         return "." + str(next(name for name in names if name not in instance))
     if rule in _CLOSED and isinstance(schema, Mapping):

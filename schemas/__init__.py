@@ -3,6 +3,8 @@
 from govpost.schemas.command import (
     Amend,
     Amended,
+    Batch,
+    Batched,
     Cancel,
     Cancelled,
     Command,
@@ -55,6 +57,8 @@ __all__ = [
     "Amended",
     "Appointment",
     "Authority",
+    "Batch",
+    "Batched",
     "Cancel",
     "Cancelled",
     "Cause",

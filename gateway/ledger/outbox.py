@@ -22,7 +22,7 @@ from govpost.gateway.ledger.orders import Orders
 from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_in, is_state, orders, refusals
-from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
+from govpost.schemas import Amend, Cause, Event, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
 
 __all__ = [
@@ -70,6 +70,8 @@ class Carriage:
     batches: Mapping[str, int] = field(default_factory=dict)
     #: It is asked before an uncertain delivery goes out again, which therefore travels alone.
     has_probe: bool = False
+    #: Its updates are told from the order's whole history.
+    needs_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,17 @@ _SETTLED_BEFORE = Prepared(
         deliveries.c.outcome == OutcomeKind.TAKEN,
     )
     .order_by(deliveries.c.rank, deliveries.c.delivery_no)
+)
+_HISTORY = Prepared(
+    select(events.c.source, events.c.event_id, events.c.sealed)
+    .where(
+        events.c.order_id == bindparam("key"),
+        events.c.event_no <= bindparam("no"),
+        events.c.moved,
+        events.c.revoked_by.is_(None),
+        events.c.status.is_not(None),
+    )
+    .order_by(events.c.event_no)
 )
 _HOLDER = Prepared(
     select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
@@ -396,7 +409,14 @@ class Outbox:
             created_at=head.created_at,
             update=self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no)),
             settled=self._settled_before(connection, head) if head.is_uncertain else (),
+            history=self._history(connection, head),
         )
+
+    def _history(self, connection: Connection, head: Row[Any]) -> tuple[Event, ...]:
+        if head.event_no is None or not self._carriage.get(head.destination, _ALONE).needs_history:
+            return ()
+        rows = _HISTORY.on(connection, {"key": head.order_id, "no": head.event_no})
+        return tuple(open_event(self._sealer, row.source, row.event_id, row.sealed) for row in rows)
 
     def _owed_refusal(self, connection: Connection, head: Row[Any]) -> OwedRefusal:
         refused = _REFUSED.on(connection, {"rid": head.order_id}).one()
