@@ -11,7 +11,6 @@ from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal, Pag
 from govpost.adapters.fields import order_to_wire
 from govpost.adapters.protocols import x_tif
 from govpost.adapters.protocols.content import drop_empty
-from govpost.adapters.quanyu_tongban.codes import STATES
 from govpost.adapters.quanyu_tongban.fields import FIELDS
 from govpost.adapters.registry import load_adapter
 from govpost.schemas import (
@@ -416,6 +415,7 @@ WHOLE = [
     (_reply(50000), UNKNOWN, "50000", None),
     (_reply(12345), UNKNOWN, "12345", None),
     (_reply([1]), UNKNOWN, "unreadable answer", None),
+    (_reply("1" * 13), UNKNOWN, "unreadable answer", None),
     (_reply(0, status=502), UNKNOWN, "HTTP 502", None),
     (_reply(45009, status=503), UNKNOWN, "HTTP 503", None),
     (WireReply(200, {}, b"<html>"), UNKNOWN, "unreadable answer", None),
@@ -607,6 +607,15 @@ def test_a_breakage_says_nothing_of_what_was_answered(portal):
 # --- What it is told ---
 
 
+def test_the_engine_is_told_what_the_wire_bears(portal):
+    """Every status but unknown, which of them wait for a number, and how much goes in a call and in a second."""
+    manifest = portal.manifest
+    assert manifest.tells == frozenset(STATE_CODES) | {Status.ACCEPTED}
+    assert manifest.needs_waybill == frozenset(STATE_CODES) - {Status.CANCELLED}
+    assert (manifest.batches, manifest.rate_per_s) == ({"ack": 200, "traces": 100}, 20)
+    assert (manifest.is_idempotent, manifest.has_probe) == (True, False)
+
+
 def test_an_order_that_is_taken_is_acked(portal):
     """With our number, as JSBZ 1."""
     document = portal.render(_owed(Status.ACCEPTED, waybill_no=None))
@@ -623,20 +632,52 @@ def test_acks_of_both_kinds_go_in_one_call(portal):
     assert [outcome.code for outcome in outcomes] == ["0", "1"]
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status not in {Status.ACCEPTED, Status.UNKNOWN}])
-def test_all_else_is_a_trace(portal, status):
-    """With the delivery's own id, the leg's number, and our words."""
+STATE_CODES = {
+    Status.NUMBERED: "02",
+    Status.COLLECTED: "03",
+    Status.IN_TRANSIT: "04",
+    Status.OUT_FOR_DELIVERY: "05",
+    Status.DELIVERED: "06",
+    Status.UNDELIVERED: "07",
+    Status.RETURNING: "08",
+    Status.RETURNED: "09",
+    Status.CANCELLED: "10",
+    Status.LOST: "11",
+}
+REASON_CODES = {
+    Reason.BAD_ADDRESS: "01",
+    Reason.UNKNOWN_PERSON: "02",
+    Reason.UNREACHABLE: "03",
+    Reason.REFUSED: "04",
+    Reason.MOVED: "05",
+    Reason.DEFERRED: "06",
+    Reason.WILL_COLLECT: "07",
+    Reason.OTHER: "99",
+    None: "99",
+}
+
+
+@pytest.mark.parametrize(("status", "code"), STATE_CODES.items())
+def test_all_else_is_a_trace(portal, status, code):
+    """With the delivery's own id, the leg's number, and a reason only where it was not delivered."""
     call, trace = _rendered(portal, _owed(status))
     assert call == "traces"
-    assert trace["ZTMS"].strip()
-    assert {name: trace[name] for name in ("QQID", "SBLSH", "YJHM", "ZT", "ZTSJ")} == {
+    assert trace.pop("ZTMS").strip()
+    assert trace == {
         "QQID": "0" * 25 + "1",
         "SBLSH": ITEM["SBLSH"],
         "YJHM": "EA969294768CN",
-        "ZT": STATES.encode(status),
+        "ZT": code,
         "ZTSJ": "20231201081230",
+        **({"YYDM": "99"} if code == "07" else {}),
     }
-    assert set(trace) - {"QQID", "SBLSH", "YJHM", "ZT", "ZTSJ", "ZTMS"} == ({"YYDM"} if trace["ZT"] == "07" else set())
+
+
+@pytest.mark.parametrize(("reason", "code"), REASON_CODES.items())
+def test_every_reason_has_a_code(portal, reason, code):
+    """An event without one is said as 其他."""
+    event = Event(event_id="e1", status=Status.UNDELIVERED, occurred_at=NOW, reason=reason)
+    assert _rendered(portal, _owed(Status.UNDELIVERED, event=event))[1]["YYDM"] == code
 
 
 def test_a_trace_is_said_in_our_words(portal):
@@ -691,7 +732,6 @@ def test_a_cancel_needs_no_waybill_and_is_always_told(portal):
     """The portal cannot have asked for it: it has no call to."""
     assert _rendered(portal, _owed(Status.CANCELLED, waybill_no=None))[1]["YJHM"] == ""
     assert portal.manifest.tells_own_cancel
-    assert portal.manifest.tells == frozenset(Status) - {Status.UNKNOWN}
 
 
 def test_only_updates_with_a_state_are_told(portal):
