@@ -244,8 +244,9 @@ def _result(code: str) -> Outcome:
 def _page(data: JsonObject, asked: str) -> Page | Outcome:
     """Read a page. A cursor that stands still ends the reading, or it would never end."""
     items, cursor, has_more = data.get("items"), data.get("cursor"), data.get("more")
-    is_cursor = isinstance(cursor, str) and cursor.isprintable()
-    if not isinstance(items, list) or not is_cursor or not isinstance(has_more, bool):
+    if not isinstance(items, list) or not isinstance(cursor, str) or not isinstance(has_more, bool):
+        return _UNREADABLE
+    if not cursor.isprintable():  # it could neither be kept nor sent back
         return _UNREADABLE
     return Page(tuple(read_item(item) for item in items), cursor, has_more and cursor != asked)
 
