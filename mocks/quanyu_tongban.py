@@ -204,14 +204,14 @@ class QuanyuTongbanMock(PortalMock):
             item = self.items.setdefault(sblsh, PortalItem(sblsh))
             item.content = deepcopy(document)
             item.place = next(self._places)
-            item.is_broken = self._breaks("Item", document)
+            item.is_broken = self._breaks_contract(document)
             self._pending.pop(sblsh, None)
             self._pending[sblsh] = item
             return item
 
-    def _breaks(self, schema: str, document: JsonObject) -> bool:
+    def _breaks_contract(self, item: JsonObject) -> bool:
         try:
-            self._contract.check(schema, document)
+            self._contract.check("Item", item)
         except UnfitError:
             return True
         return False

@@ -289,6 +289,15 @@ class TestPending:
         assert gateway.offered(cursor) == new
         assert len(gateway.offered("made up")) == 3
 
+    def test_offered_again_comes_last(self, portal: QuanyuTongbanMock, gateway: Gateway) -> None:
+        """What is handed over again stands behind every cursor that there is."""
+        portal.hand_over(ITEM)
+        other = portal.offer(1)[0]
+        cursor = gateway.pending()["cursor"]
+        portal.hand_over(ITEM)
+        assert gateway.offered(cursor) == [SBLSH]
+        assert gateway.offered() == [other, SBLSH]
+
     def test_offered_again(self, portal: QuanyuTongbanMock, gateway: Gateway) -> None:
         """An item that is handed over again comes again, with its new content, and owes a new ack."""
         portal.hand_over(ITEM)
@@ -400,6 +409,11 @@ class TestAcks:
         assert gateway.ack(_no(JJYY=reason)) == [2]
         assert [each.where for each in portal.rejected] == ["body.items[0].JJYY"]
         assert ITEM["SJR"]["XM"] not in str(_noticed(portal))
+
+    def test_short_name(self, portal: QuanyuTongbanMock, gateway: Gateway) -> None:
+        """A name of one character is found in any sentence, and so is not looked for."""
+        portal.hand_over({**ITEM, "JJR": {**ITEM["JJR"], "XM": "件"}})
+        assert gateway.ack(_no(JJYY="缺少收件人")) == [0]
 
 
 class TestTraces:
@@ -582,11 +596,11 @@ class TestFaults:
         assert gateway.offered(cursor) == offered[1:]
 
     def test_repeated_page(self, portal: QuanyuTongbanMock, gateway: Gateway) -> None:
-        """A page comes again as it was, also what was acked meanwhile; the new ack was done before."""
+        """A page comes again as it was, also what was acked meanwhile; the first one of all repeats nothing."""
         first, second = portal.offer(2)
+        portal.plan.next("repeated_page")
         page = gateway.pending("", 1)
         gateway.ack(_yes(SBLSH=first))
-        portal.plan.next("repeated_page")
         assert gateway.pending(page["cursor"], 1) == page
         assert gateway.ack(_yes(SBLSH=first)) == [1]
         assert gateway.offered(page["cursor"]) == [second]
@@ -610,11 +624,14 @@ class TestFaults:
         ]
 
     def test_broken_item(self, portal: QuanyuTongbanMock, gateway: Gateway) -> None:
-        """One more item is offered, broken; the others are whole, and it may only be refused."""
+        """One more item is offered, broken, and stays as it is; the others are whole, and it may only be refused."""
         whole = portal.offer(2)
         portal.plan.next("broken_item")
-        broken = gateway.offered()[2]
-        assert gateway.offered() == [*whole, broken]
+        portal.plan.next("changed_item", when=lambda sblsh: sblsh not in whole)
+        page = gateway.pending()
+        assert gateway.pending() == page
+        broken = page["items"][2]["SBLSH"]
+        assert [item["SBLSH"] for item in page["items"]] == [*whole, broken]
         assert gateway.ack(_yes(SBLSH=broken)) == [2]
         assert gateway.ack(_no(SBLSH=broken), _yes(SBLSH=whole[0])) == [0, 0]
 
@@ -635,6 +652,7 @@ class TestFaults:
         assert unfit == ["body.LXDM", "body.CLQD", "body.TJSJ", "body.SJR.XM", "body.FFFS"]
         with pytest.raises(ValueError, match="check character"):
             check_citizen_id(items[5]["SJR"]["ZJHM"])
+        assert gateway.ack(*(_yes(SBLSH=item["SBLSH"]) for item in items)) == [2] * 6
 
 
 class TestBooks:
