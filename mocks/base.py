@@ -114,7 +114,7 @@ class Mock(ABC):
         """List what the mock knows of each order, without personal data."""
 
     def handle(self, request: WireRequest) -> WireReply:
-        """Answer a request; nothing goes wrong."""
+        """Answer a request; nothing goes wrong on the way."""
         with self._lock:
             self._note(request)
             try:
