@@ -1,13 +1,13 @@
 """Explain an order in words: where it is, what is owed to whom, why it waits, what happens next and when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from govpost.gateway.ledger import Ledger
 from govpost.gateway.ledger.reads import DeliveryRow, DestinationRow, LaneRow
 from govpost.gateway.ledger.tables import OPEN_STATES, State
 from govpost.gateway.settings import RelaySettings
-from govpost.schemas import Status
+from govpost.schemas import Notice, Status
 from govpost.schemas._model import Model
 from govpost.schemas.lifecycle import MOVES, SETTLE_PERIOD
 
@@ -131,8 +131,11 @@ def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: date
     )
 
 
-_NOTICES = {
-    "waybill_differs": "a second, different waybill number came; the first one stays. Ask the backend which is right"
+_NOTICES: Mapping[str, str] = {
+    Notice.WAYBILL_DIFFERS: "a second, different waybill number came; the first stays. Ask the backend which is right",
+    Notice.SEVERAL_PIECES: "it travels in several pieces; only what happens to the first is told to the portal",
+    Notice.PICKUP_REFUSED: "the backend has it, but sends nobody to collect it; arrange the collection by hand",
+    Notice.CONTENT_CHANGED: "the portal handed it over again with other content, too late; the first one stays. Ask it",
 }
 
 _OPEN = frozenset(state.value for state in (*OPEN_STATES, State.DEAD))

@@ -34,6 +34,8 @@ from govpost.gateway.settings import BackendSection, Settings, load_settings
 from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
 from govpost.gateway.worker import AsyncWorker, Meter, RelayReport, SyncWorker, system_source, utc_now
 from govpost.schemas import (
+    Batch,
+    Batched,
     Cancel,
     Cancelled,
     Denied,
@@ -209,8 +211,8 @@ class Gateway:
 
     def _execute(self, runtime: SystemRuntime, inbound: Inbound) -> Future[Answer] | Denied:
         command = inbound.command
-        if isinstance(command, Record):
-            raise TypeError("events are told, not executed")
+        if isinstance(command, Record | Batch):
+            raise TypeError("events are told and batches taken apart, not executed")
         if isinstance(command, Denied) and inbound.nonce is None:
             # An unproven caller leaves no trace in the ledger.
             return command
@@ -221,6 +223,10 @@ class Gateway:
 
     def _result(self, runtime: SystemRuntime, inbound: Inbound) -> Result:
         try:
+            if isinstance(inbound.command, Batch):
+                denied = self._begin_batch(runtime, inbound, inbound.command).result()
+                waiting = () if denied else self._place_all(runtime, inbound.command)
+                return denied or Batched(tuple(_placed(each.result()) for each in waiting))
             if isinstance(inbound.command, Record):
                 tellings = inbound.command.tellings
                 told = [future.result() for future in self._tell(runtime.name, tellings)]
@@ -233,6 +239,11 @@ class Gateway:
 
     async def _aresult(self, runtime: SystemRuntime, inbound: Inbound) -> Result:
         try:
+            if isinstance(inbound.command, Batch):
+                denied = await asyncio.wrap_future(self._begin_batch(runtime, inbound, inbound.command))
+                # Sealing hundreds of orders takes a while.
+                waiting = () if denied else await asyncio.to_thread(self._place_all, runtime, inbound.command)
+                return denied or Batched(tuple([_placed(await asyncio.wrap_future(each)) for each in waiting]))
             if isinstance(inbound.command, Record):
                 tellings = inbound.command.tellings
                 told = [await asyncio.wrap_future(future) for future in self._tell(runtime.name, tellings)]
@@ -259,6 +270,20 @@ class Gateway:
     #: Never set: a way to wait that a test can see through.
     _pause = threading.Event()
 
+    def _begin_batch(self, runtime: SystemRuntime, inbound: Inbound, batch: Batch) -> Future[Denied | None]:
+        return self.ledger.begin_batch(runtime.name, batch, nonce=inbound.nonce, nonce_digest=inbound.nonce_digest)
+
+    def _place_all(self, runtime: SystemRuntime, batch: Batch) -> Sequence[Future[Answer]]:
+        """Have the ledger take the orders of a batch, each alone; what was denied stays so."""
+        return [
+            self.ledger.execute(
+                runtime.name,
+                command,
+                backend=self.routes.backend_for(runtime.name, command.order) if isinstance(command, Place) else "",
+            )
+            for command in batch.commands
+        ]
+
     def _tell(self, backend: str, tellings: Iterable[Telling]) -> list[Future[Recorded]]:
         """Have the ledger record what a backend tells, in its order, each alone."""
         return [self.ledger.tell(backend, telling) for telling in tellings]
@@ -273,8 +298,10 @@ class Gateway:
 
     def _finish(self, runtime: SystemRuntime, result: Result) -> Result:
         """Tell the log, the meter and the relay what came of a request."""
-        self._report(runtime.name, result)
-        if isinstance(result, Placed) and not result.is_repeat:
+        results = result.results if isinstance(result, Batched) else (result,)
+        for each in results:
+            self._report(runtime.name, each)
+        if any(isinstance(each, Placed) and not each.is_repeat for each in results):
             self._wake((runtime.name, *self.backends))
         return result
 
@@ -305,9 +332,10 @@ class Gateway:
         content = order.model_dump(mode="json", exclude_none=True, exclude={"submitted_at"})
         backend = self.routes.backend_for(portal, order)
         result = self.ledger.execute(portal, Place(order, content), backend=backend).result()
-        self._report(portal, result)  # type: ignore[arg-type]  # a placement never waits for the backend
+        placed = _placed(result)
+        self._report(portal, placed)
         self._wake((portal, backend))
-        return result  # type: ignore[return-value]  # as above
+        return placed
 
     def cancel(self, order_id: str, *, reason: str | None = None) -> Cancelled | Denied:
         """Cancel an order as its portal would; raises UnknownOrderError and LedgerUnavailableError."""
@@ -446,6 +474,12 @@ def _backend(section: BackendSection) -> SystemRuntime:
     if Role.CARRIES not in load_adapter(section.adapter_key).manifest.roles:
         raise ConfigurationError(f"[backends.{section.name}] adapter: {section.adapter_key} takes no orders")
     return _system(section, f"backends.{section.name}")
+
+
+def _placed(answer: Answer) -> Placed | Denied:
+    if not isinstance(answer, Placed | Denied):
+        raise TypeError("a placement is answered at once")
+    return answer
 
 
 def _uncounted(_size: int, _seconds: float) -> None:

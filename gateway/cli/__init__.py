@@ -32,6 +32,9 @@ COMMANDS = {
     "dead": ("govpost.gateway.cli.dead", "List dead deliveries; replay them or drop them."),
     "lanes": ("govpost.gateway.cli.lanes", "List lanes that wait; pause and resume one."),
     "destinations": ("govpost.gateway.cli.destinations", "List what we deliver to; pause and resume one."),
+    "refused": ("govpost.gateway.cli.refused", "List what portals handed over and could not be taken."),
+    "strays": ("govpost.gateway.cli.strays", "List events of items that no order is known for."),
+    "reconcile": ("govpost.gateway.cli.reconcile", "Compare a day with a portal's or a backend's books."),
     "keys": ("govpost.gateway.cli.keys", "Make the ledger's key file, or add a new sealing key to it."),
     "check-config": ("govpost.gateway.cli.check_config", "Check the settings without starting anything."),
 }

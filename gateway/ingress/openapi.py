@@ -18,7 +18,7 @@ __all__ = ["build_openapi", "page_routes", "request_body"]
 
 _REF = "#/components/schemas/{model}"
 #: Members of Event that no caller may set.
-_OURS = ("cause", "raw_code")
+_OURS = ("cause", "raw_code", "revokes_code")
 
 #: What every call may answer besides its own.
 _PROBLEMS = {

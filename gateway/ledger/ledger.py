@@ -28,6 +28,7 @@ from govpost.gateway.ledger.writer import Writer
 from govpost.schemas import (
     Amend,
     Amended,
+    Batch,
     Cancel,
     Cancelled,
     Denied,
@@ -125,8 +126,23 @@ class Ledger(Reader):
             if nonce is not None and not self._orders.remember_nonce(
                 connection, portal, nonce, digest=nonce_digest, now=now
             ):
-                return Denied(Problem.REPLAYED, "this nonce was used before; sign every request anew")
+                return _replayed()
             return effect(connection)
+
+        return self._writer.submit(unit)
+
+    def begin_batch(
+        self, portal: str, batch: Batch, *, nonce: str | None, nonce_digest: bytes | None
+    ) -> Future[Denied | None]:
+        """Note a batch and its nonce, before its orders are executed one by one; denied as `execute` would be."""
+        now = self._clock()
+
+        def unit(connection: Connection) -> Denied | None:
+            if nonce is not None and not self._orders.remember_nonce(
+                connection, portal, nonce, digest=nonce_digest, now=now
+            ):
+                return _replayed()
+            return self._orders.begin_batch(connection, portal, batch, now=now)
 
         return self._writer.submit(unit)
 
@@ -425,6 +441,10 @@ class Ledger(Reader):
 
     def _submit(self, unit: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         return self._writer.submit(lambda connection: unit(connection, *args, **kwargs))
+
+
+def _replayed() -> Denied:
+    return Denied(Problem.REPLAYED, "this nonce was used before; sign every request anew")
 
 
 def _forget_lane(lane: Lane) -> Any:

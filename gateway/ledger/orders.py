@@ -26,6 +26,7 @@ from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import (
     OPEN_STATES,
     State,
+    batches,
     deliveries,
     events,
     is_in,
@@ -37,6 +38,7 @@ from govpost.gateway.ledger.tables import (
 from govpost.schemas import (
     Amend,
     Amended,
+    Batch,
     Cancel,
     Cancelled,
     Cause,
@@ -87,6 +89,12 @@ _WAITING = frozenset({State.QUEUED, State.DUE})
 _NONCE = Prepared(insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce))
 _NONCE_DIGEST = Prepared(
     select(nonces.c.digest).where(nonces.c.portal == bindparam("portal_name"), nonces.c.nonce == bindparam("token"))
+)
+_BATCH = Prepared(insert(batches).on_conflict_do_nothing().returning(batches.c.batch_no))
+_BATCH_DIGEST = Prepared(
+    select(batches.c.digest).where(
+        batches.c.portal == bindparam("portal_name"), batches.c.batch_no == bindparam("number")
+    )
 )
 _FORGET_NONCES = Prepared(delete(nonces).where(nonces.c.seen_at < bindparam("before")))
 _INSERT_ORDER = Prepared(
@@ -186,6 +194,17 @@ class Orders:
             return True
         known = _NONCE_DIGEST.on(connection, {"portal_name": portal, "token": nonce}).scalar()
         return digest is not None and known == digest
+
+    @staticmethod
+    def begin_batch(connection: Connection, portal: str, batch: Batch, *, now: datetime) -> Denied | None:
+        """Note a batch; denied where its number was used before for other content."""
+        row = {"portal": portal, "batch_no": batch.batch_no, "digest": batch.digest, "begun_at": now}
+        if _BATCH.on(connection, row).first() is not None:
+            return None
+        known = _BATCH_DIGEST.on(connection, {"portal_name": portal, "number": batch.batch_no}).scalar()
+        if known == batch.digest:
+            return None
+        return Denied(Problem.CONFLICT, "this batch number was used before with other content")
 
     @staticmethod
     def forget_nonces(connection: Connection, *, now: datetime) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "OPEN_STATES",
     "State",
     "attempts",
+    "batches",
     "cursors",
     "deliveries",
     "destinations",
@@ -296,6 +297,18 @@ nonces = Table(
     #: Of what it went with, on a wire where the same request again is a retry.
     Column("digest", LargeBinary),
     Index("nonces_by_age", "seen_at"),
+    sqlite_with_rowid=False,
+)
+
+#: Batches of orders, by the portal's own numbers.
+batches = Table(
+    "batches",
+    metadata,
+    Column("portal", Text, primary_key=True),
+    Column("batch_no", Text, primary_key=True),
+    #: Of what it held; the same number with another is a conflict.
+    Column("digest", LargeBinary, nullable=False),
+    Column("begun_at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )
 

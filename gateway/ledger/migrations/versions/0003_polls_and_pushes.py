@@ -1,4 +1,4 @@
-"""Polled portals, backends that push, rates, and days that were reconciled."""
+"""Polled portals, batches of orders, backends that push, rates, and days that were reconciled."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,6 +16,15 @@ def upgrade() -> None:
     op.add_column("nonces", sa.Column("digest", sa.LargeBinary()))
     op.add_column("cursors", sa.Column("poll_no", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("cursors", sa.Column("next_poll_at", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_table(
+        "batches",
+        sa.Column("portal", sa.Text(), nullable=False),
+        sa.Column("batch_no", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("portal", "batch_no"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "strays",
         sa.Column("stray_no", _Number, autoincrement=True, nullable=False),
