@@ -132,10 +132,8 @@ def _check_waybill(order: PortalOrder, notice: Notice) -> None:
 
 
 def _check_revoke(order: PortalOrder, notice: Notice) -> None:
-    if notice.revokes in order.revoked:
-        raise _unfit("revokes", "was taken back before")
     if all((each.notify_id, each.leg) != (notice.revokes, notice.leg) for each in order.standing):
-        raise _unfit("revokes", f"is no status that was told of leg {notice.leg}")
+        raise _unfit("revokes", f"is nothing that was told of leg {notice.leg} and still stands")
 
 
 def _check_move(order: PortalOrder, notice: Notice) -> None:

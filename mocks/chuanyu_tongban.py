@@ -185,9 +185,9 @@ class ChuanyuTongbanMock(PortalMock):
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
-    def rotate_keys(self, sign_key: KeyPair | None = None) -> str:
+    def rotate_keys(self, private_key: str | None = None) -> str:
         """Sign with another key from now on, a new one unless it is given; returns its public half."""
-        self.sign_key = sign_key or new_key_pair()
+        self.sign_key = new_key_pair() if private_key is None else key_pair_of(private_key)
         return self.sign_key.public
 
     def trust_key(self, public_key: str) -> None:
@@ -245,7 +245,7 @@ class ChuanyuTongbanMock(PortalMock):
             ]
 
     def actions(self) -> Mapping[str, Callable[..., Any]]:
-        """`send_new {count, seed, start}`: bizNo → code; `rotate_keys {}`: the public half; `trust_key {public_key}`."""
+        """`send_new {count, seed, start}` → code by bizNo; `rotate_keys {private_key?}`; `trust_key {public_key}`."""
         return {"send_new": self.send_new, "rotate_keys": self.rotate_keys, "trust_key": self.trust_key}
 
     def exchange(self, request: WireRequest) -> Exchange:

@@ -226,6 +226,12 @@ class TestExamples:
             with pytest.raises(ValueError, match="is no public key"):
                 read_public_key(text)
 
+    def test_signature_of_another_length(self) -> None:
+        """A signature is 64 bytes, though more could say the same numbers."""
+        raw = base64.b64decode(EXAMPLE["envelope"]["signData"])
+        longer = base64.b64encode(raw[:32] + b"\0" + raw[32:]).decode()
+        assert not is_signed(EXAMPLE["signed_text"].encode(), longer, by=[DEMO_PORTAL_KEY.public])
+
     @pytest.mark.parametrize("signature", ["", "AAAA", "!" * 88, base64.b64encode(bytes(64)).decode()])
     def test_no_signature(self, signature: str) -> None:
         """What is no signature verifies as none."""
@@ -268,7 +274,7 @@ class TestEnvelope:
         answer = gateway.tell(gateway.envelope("logistics.notify", {}, **{name: value}))
         assert refusal(mock, answer) == ("4001", f"envelope.{name}")
 
-    def test_unfit_req_id(self, mock: ChuanyuTongbanMock, gateway: Gateway, session: requests.Session) -> None:
+    def test_unfit_req_id(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
         """A reqId that cannot be echoed is answered under noughts."""
         reply = gateway.post("/logistics/notify", gateway.envelope("logistics.notify", {}, reqId="F" * 32))
         assert reply.json()["reqId"] == "0" * 32
@@ -486,7 +492,7 @@ class TestNotices:
         self, mock: ChuanyuTongbanMock, gateway: Gateway, members: Mapping[str, Any], name: str
     ) -> None:
         """Each unfit member is named, and its value is not."""
-        answer = gateway.notify(**{"status": "TRANSIT", **members})  # type: ignore[arg-type]
+        answer = gateway.notify(**{"status": "TRANSIT", **members})
         assert refusal(mock, answer) == ("4001", f"encData.bizContent.{name}")
         assert "63800000" not in answer["message"]
         assert not mock.notices
@@ -592,7 +598,7 @@ class TestKeys:
     def test_portal_rotates_to(self, mock: ChuanyuTongbanMock) -> None:
         """A key that the gateway knows already can be given."""
         pair = new_key_pair()
-        assert (mock.rotate_keys(pair), mock.sign_key) == (pair.public, pair)
+        assert (mock.rotate_keys(pair.private), mock.sign_key) == (pair.public, pair)
 
     def test_over_the_control_door(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
         """Keys can be rotated from another process."""
@@ -642,8 +648,11 @@ class TestFaults:
         assert mock.plan.drawn == {FaultKind.EXPIRED_KEY: 1}
 
     def test_stale_nonce(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
-        """A fresh reqId can be taken for a used one, which uses it up no more than before."""
+        """A fresh reqId can be taken for a used one, which uses it up no more than before; a retry's cannot."""
+        envelope = gateway.envelope("logistics.notify", gateway.notice("TRANSIT"))
+        gateway.tell(envelope)
         mock.plan.next(FaultKind.STALE_NONCE)
+        assert gateway.tell(envelope)["code"] == "0"
         envelope = gateway.envelope("logistics.notify", gateway.notice("TRANSIT"))
         assert refusal(mock, gateway.tell(envelope)) == ("4013", "envelope.reqId")
         assert gateway.tell(envelope)["code"] == "0"
@@ -835,6 +844,12 @@ class TestSending:
         with pytest.raises(UnfitError, match="reqId"):
             mock.is_taken(json_reply(200, envelope_of(document, clock.at, "a" * 32)))
 
+    def test_answer_to_another_request(self, mock: ChuanyuTongbanMock, stub: StubGateway) -> None:
+        """An answer must be to the very request that it follows."""
+        stub.says("0", DONE, reqId=json.loads(mock.build_place(ORDER).body)["reqId"])
+        with pytest.raises(UnfitError, match=r"answer\.reqId"):
+            mock.send(mock.build_place(ORDER))
+
     def test_send_new(self, mock: ChuanyuTongbanMock, stub: StubGateway, gateway: Gateway) -> None:
         """New orders are sent from the control door; what is sent twice is a retry."""
         stub.says("4091")
@@ -846,8 +861,9 @@ class TestSending:
 
     def test_reset(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
         """A reset forgets what happened, reqIds too, and keeps the keys."""
-        envelope = gateway.envelope("logistics.notify", gateway.notice("TRANSIT"))
-        gateway.tell(envelope)
+        content = gateway.notice("TRANSIT")
+        envelope, again = (gateway.envelope("logistics.notify", content) for _ in range(2))
+        assert [gateway.tell(each)["code"] for each in (envelope, again)] == ["0", "4093"]
         public = mock.rotate_keys()
         mock.reset()
         mock.expect(BIZ_NO)
