@@ -515,7 +515,7 @@ def _read_question(content: bytes) -> _Asked:
     try:
         opened = json.loads(content)
         return _Asked(str(opened["method"]), str(opened["bizContent"]["bizNo"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return _Asked()
 
 

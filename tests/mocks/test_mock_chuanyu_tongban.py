@@ -735,10 +735,11 @@ class TestSending:
         assert {name for name, value in first.items() if second[name] != value} == {"timestamp", "signData"}
         assert is_signed(signed_text(second), second["signData"], by=[DEMO_PORTAL_KEY.public])
 
-    def test_garbage(self, mock: ChuanyuTongbanMock) -> None:
+    @pytest.mark.parametrize("content", [b"\xff", b"", b"[1]", b"[" * 100_000])
+    def test_garbage(self, mock: ChuanyuTongbanMock, content: bytes) -> None:
         """Anything can be sealed and signed, under any members."""
-        envelope = json.loads(mock.sign_request(b"\xff", members={"reqId": "x", "more": "y"}).body)
-        assert (open_sealed(DEMO_SM4_KEY, envelope["encData"]), envelope["reqId"]) == (b"\xff", "x")
+        envelope = json.loads(mock.sign_request(content, members={"reqId": "x", "more": "y"}).body)
+        assert (open_sealed(DEMO_SM4_KEY, envelope["encData"]), envelope["reqId"]) == (content, "x")
         assert is_signed(signed_text(envelope), envelope["signData"], by=[DEMO_PORTAL_KEY.public])
 
     def test_round_trips_are_known(self, mock: ChuanyuTongbanMock) -> None:
