@@ -122,6 +122,7 @@ COURSES: dict[str, tuple[Step, ...]] = {
     "waiting": _way(f"{_OUT} 747 704/150"),
     "pickup_point": _way(f"{_OUT} 748"),
     "taken_back": _way(f"{_OUT} 748 749 702 704/10"),
+    "taken_back_again": _way(f"{_OUT} 748 750 748 751 702 704/10"),
     "unknown_code": _way("203 516 305"),
     "lost": _way("203 305 987"),
     "damaged": _way("203 305 988"),
@@ -220,7 +221,7 @@ class Mail:
         return found[0]
 
     def _happen(self, step: Step, item: Item, now: datetime) -> Iterator[Notice]:
-        if step.op_code == _COLLECTED and item.pickup is not None and not item.traces:
+        if step.op_code == _COLLECTED and item.pickup is not None:
             yield Notice(PICKUP_STATUS, {**_pickup_words(item, self._tick(now)), "pickupStatus": "1"})
             yield Notice(PICKUP_RESULT, {**_pickup_words(item, self._tick(now)), "pickupResult": "1"})
         trace = _trace(step, item, self._tick(now))

@@ -38,8 +38,6 @@ def open_sealed(sign_key: str, text: str, *, where: str, code: str) -> Any:
 
 
 def _decrypt(sign_key: str, text: str, *, where: str, code: str) -> bytes:
-    if not text.startswith(_PREFIX):
-        raise UnfitError(where, f"does not begin with {_PREFIX}", code=code)
     unpadder = PKCS7(_BLOCK_BITS).unpadder()
     decryptor = _cipher(sign_key).decryptor()
     try:

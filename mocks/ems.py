@@ -59,15 +59,6 @@ class _Said:
     ret_body: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One apiCode."""
-
-    #: The schema that what was sealed must fit.
-    opened: str
-    act: Callable[[Any], _Said]
-
-
 class EmsMock(CarrierMock):
     """The platform. It answers calls, plays what happens to items and pushes it to a gateway.
 
@@ -133,12 +124,13 @@ class EmsMock(CarrierMock):
         self._serial_dice = Random(f"{seed}/serialNo")
         self._last_serial = ""
         self._is_signed = False
-        self._calls = {
-            "020003": _Call("Orders", self._place),
-            "020006": _Call("Cancel", self._cancel),
-            "030001": _Call("Pickup", self._collect),
-            "010004": _Call("LabelQuery", self._give_label),
-            "040001": _Call("TraceQuery", self._give_traces),
+        #: apiCode → the schema that what was sealed must fit, and what is done with it.
+        self._calls: dict[str, tuple[str, Callable[[Any], _Said]]] = {
+            "020003": ("Orders", self._place),
+            "020006": ("Cancel", self._cancel),
+            "030001": ("Pickup", self._collect),
+            "010004": ("LabelQuery", self._give_label),
+            "040001": ("TraceQuery", self._give_traces),
         }
 
     @classmethod
@@ -227,10 +219,10 @@ class EmsMock(CarrierMock):
         if request.method != "POST":
             raise UnfitError("method", "is not POST", code="405")
         form = self._read_form(request)
-        call = self._calls[form["apiCode"]]
-        opened = open_sealed(self._sign_key, form[_SEALED], where=f"form.{_SEALED}", code=_REFUSED)
-        self._contract.check(call.opened, opened, where="content", code=_REFUSED)
-        said = call.act(opened)
+        schema, act = self._calls[form["apiCode"]]
+        content = open_sealed(self._sign_key, form[_SEALED], where=f"form.{_SEALED}", code=_REFUSED)
+        self._contract.check(schema, content, where="content", code=_REFUSED)
+        said = act(content)
         if self.plan.draw_own(FaultKind.UNSURE, form["apiCode"]):
             said = _Said(_UNKNOWN, "系统异常")
         return self._answer(said)
@@ -249,7 +241,8 @@ class EmsMock(CarrierMock):
             "retDate": wire_time(self.now()),
             "success": said.ret_code == _DONE,
         }
-        return json_reply(200, self._own("Answer", answer))
+        self._contract.check_own("Answer", answer)
+        return json_reply(200, answer)
 
     def _read_form(self, request: WireRequest) -> dict[str, str]:
         if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
@@ -324,11 +317,7 @@ class EmsMock(CarrierMock):
         item = self._find_order(content)
         if item.is_cancelled:
             return _Said(_REFUSED, "订单已取消")
-        window = [content[name] for name in ("pickupPreBeginTime", "pickupPreEndTime") if name in content]
-        for at in window:
-            _check_time(at, where="content.pickupPreBeginTime")
-        if window and window[0] >= window[1]:
-            raise UnfitError("content.pickupPreEndTime", "is not after pickupPreBeginTime", code=_REFUSED)
+        _check_window(content)
         # The first may have come before its number was known.
         asked = {name: value for name, value in content.items() if name != "waybillNo"}
         if item.pickup not in (None, asked):
@@ -339,7 +328,8 @@ class EmsMock(CarrierMock):
     def _give_label(self, content: JsonObject) -> _Said:
         self._find_number(content)
         label = base64.b64encode(build_label(content["waybillNo"], content["type"])).decode()
-        return _Said(_DONE, "成功", self._own("Label", label))
+        self._contract.check_own("Label", label)
+        return _Said(_DONE, "成功", label)
 
     def _give_traces(self, content: JsonObject) -> _Said:
         return self._done("Traces", {"responseItems": self._find_number(content).traces})
@@ -367,15 +357,8 @@ class EmsMock(CarrierMock):
         return f"{self._serial_dice.getrandbits(128):032X}"
 
     def _done(self, schema: str, document: Any) -> _Said:
-        return _Said(_DONE, "成功", dump_json(self._own(schema, document)).decode())
-
-    def _own(self, schema: str, document: Any) -> Any:
-        """Hold something of our own to the contract. RuntimeError where it does not fit: no fault of the gateway's."""
-        try:
-            self._contract.check(schema, document, where=schema)
-        except UnfitError as error:
-            raise RuntimeError(f"the mock itself breaks the contract: {error}") from error
-        return document
+        self._contract.check_own(schema, document)
+        return _Said(_DONE, "成功", dump_json(document).decode())
 
     # --- what it tells -----------------------------------------------------------------------------------------------
 
@@ -411,7 +394,8 @@ class EmsMock(CarrierMock):
             form = self._build_push(batch)
         for _ in range(self.tries):
             code = self._push_form(session, form)
-            self.pushed[code] += 1
+            with self._lock:
+                self.pushed[code] += 1
             if code == _DONE:
                 return code
         with self._lock:
@@ -419,15 +403,12 @@ class EmsMock(CarrierMock):
         return code
 
     def _build_push(self, batch: Sequence[Notice]) -> dict[str, str]:
-        contents = [notice.content for notice in batch]
-        # Only one whose number the gateway was told elsewhere can be told without its order.
-        if self.tells_numbers and self.plan.draw_own(FaultKind.NAMELESS, contents):
-            contents = [{name: value for name, value in each.items() if name != "orderNo"} for each in contents]
-        if not (self._last_serial and self.plan.draw_own(FaultKind.REPEATED_SERIAL, contents)):
+        method, contents = batch[0].method, self._contents(batch)
+        content = contents if len(contents) > 1 else contents[0]
+        self._contract.check_own(_PUSHED[method], content)
+        if not (self._last_serial and self.plan.draw_own(FaultKind.REPEATED_SERIAL, batch)):
             self._last_serial = self._new_serial()
         self._is_signed = not self._is_signed
-        method = batch[0].method
-        content = self._own(_PUSHED[method], contents if len(contents) > 1 else contents[0])
         form = {
             "method": method,
             "senderNo": self.sender_no,
@@ -437,8 +418,16 @@ class EmsMock(CarrierMock):
             "serialNo": self._last_serial,
             _SEALED: seal(self._sign_key, content, is_signed=self._is_signed),
         }
-        self._own("PushForm", form)
+        self._contract.check_own("PushForm", form)
         return form
+
+    def _contents(self, batch: Sequence[Notice]) -> list[JsonObject]:
+        contents = [notice.content for notice in batch]
+        # Only what the gateway knows by its number can be told without its order.
+        can_be_nameless = self.tells_numbers and batch[0].method == TRACE
+        if not (can_be_nameless and self.plan.draw_own(FaultKind.NAMELESS, batch)):
+            return contents
+        return [{name: value for name, value in each.items() if name != "orderNo"} for each in contents]
 
     def _push_form(self, session: requests.Session, form: Mapping[str, str]) -> str:
         """Push once; the code of the answer, "" for none."""
@@ -476,6 +465,14 @@ def _check_time(value: str, *, where: str) -> None:
         datetime.strptime(value, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - only looked at
     except ValueError:
         raise UnfitError(where, "is no time", code=_REFUSED) from None
+
+
+def _check_window(content: JsonObject) -> None:
+    names = [name for name in ("pickupPreBeginTime", "pickupPreEndTime") if name in content]
+    for name in names:
+        _check_time(content[name], where=f"content.{name}")
+    if names and content[names[0]] >= content[names[1]]:
+        raise UnfitError(f"content.{names[1]}", "is not after pickupPreBeginTime", code=_REFUSED)
 
 
 def _batches(notices: Iterable[Notice], most: int) -> Iterator[Sequence[Notice]]:
