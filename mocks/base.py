@@ -74,6 +74,8 @@ class Exchange:
 
     reply: WireReply | None
     fault: Fault | None = None
+    #: To be done before the reply leaves, and where it may wait: it may call whoever asked.
+    first: Callable[[], object] | None = None
 
 
 class Mock(ABC):

@@ -65,6 +65,12 @@ class FaultKind(StrEnum):
     EXPIRED_KEY = "expired_key"
     #: A system's own: what happened is told before the request that caused it is answered.
     EARLY_PUSH = "early_push"
+    #: A system's own: done, and answered that something went wrong inside.
+    UNSURE = "unsure"
+    #: A system's own: what is told carries the number that something else was told under.
+    REPEATED_SERIAL = "repeated_serial"
+    #: A system's own: what is told does not say which order it belongs to.
+    NAMELESS = "nameless"
 
 
 #: What a mock sends can go wrong in these ways.
@@ -80,6 +86,9 @@ OWN = frozenset(
         FaultKind.STALE_NONCE,
         FaultKind.EXPIRED_KEY,
         FaultKind.EARLY_PUSH,
+        FaultKind.UNSURE,
+        FaultKind.REPEATED_SERIAL,
+        FaultKind.NAMELESS,
     }
 )
 #: What a mock receives can go wrong in all other ways.
