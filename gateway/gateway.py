@@ -112,7 +112,13 @@ class SystemRuntime:
     @property
     def carriage(self) -> Carriage:
         """How deliveries travel there."""
-        return Carriage(self.manifest.batches, self.manifest.has_probe, self.manifest.needs_history)
+        manifest = self.manifest
+        return Carriage(
+            batches=manifest.batches,
+            has_probe=manifest.has_probe,
+            needs_history=manifest.needs_history,
+            places_legs_apart=manifest.places_legs_apart,
+        )
 
 
 class Gateway:

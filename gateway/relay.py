@@ -21,10 +21,14 @@ from govpost.gateway.transport import LEASE_LOST
 from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source
 from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 
-__all__ = ["Destination", "Tried", "attempt", "judge", "judge_batch"]
+__all__ = ["ADAPTER_FAILED", "Destination", "Tried", "attempt", "judge", "judge_batch"]
 
 #: Code of an outcome that cannot be cleared up: nobody can be asked.
 NO_PROBE = "no_probe"
+#: Code of an outcome that an adapter's own fault brought about.
+ADAPTER_FAILED = "adapter_failed"
+#: What did not leave for these reasons says nothing of the destination.
+_OUR_OWN = frozenset({LEASE_LOST, ADAPTER_FAILED})
 
 _LONGEST_WAIT = timedelta(hours=24)
 #: A command's final no is an answer to the portal that gave it, not work for a person.
@@ -195,8 +199,7 @@ def _refused(case: _Case) -> Settlement:
 
 
 def _not_sent(case: _Case) -> Settlement:
-    # A lease that we lost says nothing of the destination.
-    has_tried = case.tried.outcome.code != LEASE_LOST
+    has_tried = case.tried.outcome.code not in _OUR_OWN
     return case.retry(is_breakage=has_tried, is_answer=has_tried)
 
 

@@ -15,16 +15,16 @@ from typing import Protocol
 
 from ulid import ULID
 
-from govpost.adapters.base import Document, Owed, OwedRefusal, Polled
+from govpost.adapters.base import Document, Outbound, Owed, OwedRefusal, Polled
 from govpost.gateway.gate import AsyncGate, SyncGate
 from govpost.gateway.ledger import Batch, Claims, Ledger, Next, Settled, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
 from govpost.gateway.log import get_logger
-from govpost.gateway.relay import Destination, Tried, attempt, judge_batch
+from govpost.gateway.relay import ADAPTER_FAILED, Destination, Tried, attempt, judge_batch
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
 from govpost.schemas import Outcome, OutcomeKind, Source
-from govpost.schemas.errors import LedgerUnavailableError, UnsupportedFeatureError
+from govpost.schemas.errors import BreakageError, LedgerUnavailableError, MappingError, UnsupportedFeatureError
 
 __all__ = ["AsyncWorker", "Meter", "RelayReport", "SyncWorker", "system_source", "utc_now"]
 
@@ -81,13 +81,17 @@ class _Desk:
     holds_lock: bool = False
 
     def render(self, name: str, owed: Owed | OwedRefusal) -> Document:
-        """Have the destination's adapter make the body."""
-        adapter = self.destinations[name].adapter
-        if isinstance(owed, Owed):
-            return adapter.render(owed)
-        if not isinstance(adapter, Polled):
-            raise UnsupportedFeatureError("kind", "this system hands over nothing that could be refused")
-        return adapter.refuse(owed)
+        """Have the destination's adapter make the body.
+
+        Raises MappingError for what cannot be said, and BreakageError where the adapter itself broke.
+        """
+        try:
+            return _render(self.destinations[name].adapter, owed)
+        except MappingError:
+            raise
+        except Exception as error:  # one order that an adapter breaks at must not stop the others
+            _log_failed(name, owed.delivery_id, error)
+            raise BreakageError(Outcome(OutcomeKind.NOT_SENT, code=ADAPTER_FAILED)) from error
 
     def is_alive(self) -> bool:
         """Tell whether our leases are still ours: asked before each request leaves."""
@@ -178,15 +182,27 @@ class _Desk:
 
     def broken_adapter(self, batch: Batch, error: Exception, *, has_left: bool) -> list[Tried]:
         """Judge an adapter that raised what it may not: a person must see the trace; what did not leave is not sent."""
-        _log.error(
-            "delivery.adapter_failed",
-            destination=batch[0].destination,
-            delivery_id=batch[0].delivery_id,
-            error=type(error).__name__,
-            exc_info=True,
-        )
-        outcome = Outcome(OutcomeKind.UNKNOWN if has_left else OutcomeKind.NOT_SENT, code="adapter_failed")
+        _log_failed(batch[0].destination, batch[0].delivery_id, error)
+        outcome = Outcome(OutcomeKind.UNKNOWN if has_left else OutcomeKind.NOT_SENT, code=ADAPTER_FAILED)
         return [Tried(outcome, is_uncertain=has_left or claim.is_uncertain) for claim in batch]
+
+
+def _render(adapter: Outbound, owed: Owed | OwedRefusal) -> Document:
+    if isinstance(owed, Owed):
+        return adapter.render(owed)
+    if isinstance(adapter, Polled):
+        return adapter.refuse(owed)
+    raise UnsupportedFeatureError("kind", "this system hands over nothing that could be refused")
+
+
+def _log_failed(destination: str, delivery_id: str, error: Exception) -> None:
+    _log.error(
+        "delivery.adapter_failed",
+        destination=destination,
+        delivery_id=delivery_id,
+        error=type(error).__name__,
+        exc_info=error,
+    )
 
 
 #: What runs beside the deliveries until it is told to stop, over the same connections.

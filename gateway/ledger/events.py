@@ -20,6 +20,7 @@ from govpost.gateway.ledger._rows import (
     PortalTerms,
     enqueue,
     note,
+    open_order,
     promote,
     seal_event,
     unpark,
@@ -29,7 +30,7 @@ from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.strays import Strays
 from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, events, is_in, is_state, orders, pieces
-from govpost.schemas import Cause, Event, Notice, Status, Telling
+from govpost.schemas import Cause, Direction, Event, Notice, Status, Telling
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE, may_move
 
 __all__ = ["OURS", "Recorded", "Recorder"]
@@ -76,6 +77,7 @@ _ORDER = Prepared(
         orders.c.return_waybill_no,
     ).where(orders.c.order_id == bindparam("key"))
 )
+_CONTENT = Prepared(select(orders.c.sealed).where(orders.c.order_id == bindparam("key")))
 _INSERT = Prepared(insert(events).on_conflict_do_nothing().returning(events.c.event_no))
 _SAME = Prepared(
     select(events.c.digest, events.c.moved).where(
@@ -232,9 +234,13 @@ _SETTLE_BY_EVIDENCE = Prepared(
 class Recorder:
     """Record events of the orders of one ledger; every method is part of a unit of the writer."""
 
-    def __init__(self, sealer: Sealer, terms: dict[str, PortalTerms]) -> None:
+    def __init__(
+        self, sealer: Sealer, terms: dict[str, PortalTerms], *, places_legs_apart: frozenset[str] = frozenset()
+    ) -> None:
         self._sealer = sealer
         self._terms = terms
+        #: Backends to which the legs of a round trip are orders of their own.
+        self._places_legs_apart = places_legs_apart
         self._strays = Strays(sealer)
 
     def tell(self, connection: Connection, source: str, telling: Telling, *, now: datetime) -> Recorded:
@@ -372,7 +378,8 @@ class Recorder:
             source=source,
             digest=digest,
             now=now,
-            moved=moves,
+            # Of one that also takes back, only after that: the order goes back to what was before both.
+            moved=moves and revokes is None,
             revokes=revokes,
             raw_code=event.raw_code,
             revokes_code=event.revokes_code,
@@ -380,7 +387,7 @@ class Recorder:
         )
         if revokes is not None:
             reverted = self._revoke(connection, order, revokes, event_no, source=source, now=now)
-            if reverted and not moves:
+            if reverted or moves:
                 _MARK_MOVED.on(connection, {"no": event_no})
                 moves = True
         if event.status is not None and moves and (revokes is None or may_move(status, event.status)):
@@ -592,12 +599,21 @@ class Recorder:
             self._move(connection, order.order_id, leg, Status.NUMBERED, now=now)
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
 
+    def _is_half_known(self, connection: Connection, order: Row[Any], event: Event) -> bool:
+        """Say whether an event of leg 1 leaves open whether the backend has leg 2 as well."""
+        if event.leg != 1 or order.backend not in self._places_legs_apart:
+            return False
+        sealed = _CONTENT.on(connection, {"key": order.order_id}).scalar_one()
+        return open_order(self._sealer, order.order_id, sealed).direction is Direction.ROUND_TRIP
+
     def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
         """Settle what a backend's event proves: that it has the order; `cancelled`, that it took a cancel as well."""
         proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if event.status is Status.CANCELLED else {DeliveryKind.PLACE}
         lane = Lane(order.order_id, order.backend)
         waiting = _OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})
         found = [delivery for delivery in waiting if delivery.kind in proven]
+        if found and self._is_half_known(connection, order, event):
+            return
         for delivery in found:
             _SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})
         if found:

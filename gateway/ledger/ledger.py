@@ -87,7 +87,8 @@ class Ledger(Reader):
         super().__init__(self._store.reading, self._store.sealer)
         self._clock = clock
         self._backend_amends = backend_amends
-        self._recorder = Recorder(self._sealer, dict(terms))
+        apart = frozenset(name for name, how in (carriage or {}).items() if how.places_legs_apart)
+        self._recorder = Recorder(self._sealer, dict(terms), places_legs_apart=apart)
         self._orders = Orders(self._sealer, self._recorder, dict(terms))
         self._outbox = Outbox(self._sealer, self._recorder, self._orders, carriage or {})
         self._writer = Writer(

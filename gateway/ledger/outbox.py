@@ -23,7 +23,7 @@ from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_in, is_state, orders, refusals
 from govpost.schemas import Amend, Cause, Event, Outcome, OutcomeKind, Party, Status, Update
-from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
+from govpost.schemas.errors import BreakageError, KeyFileError, LedgerError, MappingError
 
 __all__ = [
     "Batch",
@@ -72,6 +72,8 @@ class Carriage:
     has_probe: bool = False
     #: Its updates are told from the order's whole history.
     needs_history: bool = False
+    #: To it the legs of a round trip are orders of their own.
+    places_legs_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Claim:
     first_tried_at: datetime
     #: Something may have reached the destination before this claim.
     maybe_sent: bool
-    #: It could not be said in the destination's words.
+    #: Why there is no document: it cannot be said in the destination's words, or its adapter broke.
     unsayable: Outcome | None = None
 
     @property
@@ -365,6 +367,8 @@ class Outbox:
                 document = render(head.destination, owed)
             except MappingError as error:
                 unsayable = Outcome(OutcomeKind.REFUSED, code="unsayable", text=str(error))
+            except BreakageError as error:
+                unsayable = error.outcome
         return Claim(
             owed=owed,
             order_id=head.order_id,

@@ -15,7 +15,7 @@ from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._rows import FIRST_RANK, Lane, enqueue, withdraw_kind
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, refusals
+from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, is_in, refusals
 from govpost.schemas import Refuse
 from govpost.schemas.documents import JsonObject, parse_json_object
 
@@ -46,7 +46,7 @@ _PENDING = Prepared(
     .where(
         deliveries.c.order_id == bindparam("rid"),
         deliveries.c.kind == DeliveryKind.REFUSE,
-        deliveries.c.state.in_([*OPEN_STATES, State.DEAD]),
+        is_in(*OPEN_STATES, State.DEAD),
     )
     .limit(1)
 )
