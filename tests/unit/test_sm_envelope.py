@@ -136,6 +136,13 @@ def test_signatures_of_another_length_do_not_fit():
     assert not any(_side().is_authentic(_example(signData=b64encode(bytes(n)).decode())) for n in (0, 63, 64, 65, 72))
 
 
+@pytest.mark.parametrize("junk", ["\n", " ", "*", "é"])
+def test_base64_is_nothing_but_base64(junk):
+    """A character that does not belong there is not skipped."""
+    assert not _side().is_authentic(_example(signData=ENVELOPE["signData"] + junk))
+    assert not _side().is_authentic(_example(signData=junk + ENVELOPE["signData"]))
+
+
 @pytest.mark.parametrize("key", ["", "10" * 15, "10" * 17, "zz" * 16])
 def test_a_cipher_key_has_sixteen_bytes(key):
     """Any other is refused, and not shown."""
