@@ -1,8 +1,8 @@
 """SM2 signatures with SM3 (GB/T 32918.2) under the signer id 1234567812345678, over keys written in hex.
 
-Tongsuo computes them. It was chosen by measure (x86_64, one core, a text of 2 KB): 0.34 ms to sign, 0.32 ms to verify,
-and it lets other threads run meanwhile, so that `cpu_heavy` steps are worth their thread. GmSSL's bindings take 0.6 to
-2.8 ms, hold every thread up, and print to stderr whenever a signature does not fit.
+Tongsuo computes them. It was chosen by measure (x86_64, a text of 2 KB): 0.34 ms to sign, 0.33 ms to verify, and two
+threads do twice as much, so that `cpu_heavy` steps are worth their thread. GmSSL's bindings take 0.6 to 2.8 ms, hold
+every other thread up, and print to stderr whenever a signature does not fit.
 
 Tongsuo is given nothing that came from outside but a message and two numbers: keys are checked here, and a signature
 is taken apart and put together by `cryptography`.
