@@ -367,6 +367,15 @@ class QuanyuTongbanMock(PortalMock):
         self.too_fast += 1
         return ceil((self._call_times[0] + _SECOND - now).total_seconds())
 
+    def forget(self, sblsh: str) -> None:
+        """Forget all that was told of an item, as a portal does that is restored from a backup; it is pending again."""
+        with self._lock:
+            item = self.items[sblsh]
+            item.jsbz, item.courses = "", {1: [_ACCEPTED]}
+            item.waybills.clear()
+            item.traces.clear()
+            self._pending[sblsh] = item
+
     def _take_acks(self, document: JsonObject, request: WireRequest) -> JsonObject:
         return {"results": self._take_batch(document["items"], request, self._take_ack)}
 

@@ -100,21 +100,24 @@ def test_orders_go_where_their_route_says(tmp_path: Path, bench: Bench) -> None:
     assert rows == {"R1": "rural", "R2": "court", "R3": "post"}
 
 
+OWN = 'backend = "post"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('backend = "post"\n[[routes]]\nbackend = "cuort"\n', "no. 1 backend: there is no [backends.cuort]; did you mean 'court'"),
-        ('backend = "post"\n[[routes]]\nbackend = "post"\nportal = "yukuaibn"\n', "no. 1 portal: there is no [portals.yukuaibn]"),
-        ('backend = "post"\n[[routes]]\nbackend = "post"\ndirction = "x"\n', "no. 1 dirction: unknown key; did you mean 'direction'"),
-        ('backend = "post"\n[[routes]]\nbackend = "post"\ndirection = "up"\n', "no. 1 direction: "),
-        ('backend = "post"\n[[routes]]\nportal = "yukuaiban"\n', "no. 1 backend: is missing"),
-        ('backend = "post"\n[[routes]]\nbackend = "post"\ndistrict = "5001"\n', "no. 1 district: a division code is six"),
-        ('backend = "post"\n[[routes]]\nbackend = "post"\nproject = "5*1"\n', "no. 1 project: holds a character"),
-        ('backend = "post"\n[routes]\nbackend = "post"\n', "[routes]: must be a list of sections: [[routes]]"),
+        (OWN + '[[routes]]\nbackend = "cuort"\n', "no. 1 backend: there is no [backends.cuort]; did you mean 'court'"),
+        (OWN + '[[routes]]\nbackend = "post"\nportal = "yukuai"\n', "no. 1 portal: there is no [portals.yukuai]"),
+        (OWN + '[[routes]]\nbackend = "post"\ndirction = "x"\n', "no. 1 dirction: unknown key; did you mean 'direc"),
+        (OWN + '[[routes]]\nbackend = "post"\ndirection = "up"\n', "no. 1 direction: "),
+        (OWN + '[[routes]]\nportal = "yukuaiban"\n', "no. 1 backend: is missing"),
+        (OWN + '[[routes]]\nbackend = "post"\ndistrict = "5001"\n', "no. 1 district: a division code is six"),
+        (OWN + '[[routes]]\nbackend = "post"\nproject = "5*1"\n', "no. 1 project: holds a character"),
+        (OWN + '[routes]\nbackend = "post"\n', "[routes]: must be a list of sections: [[routes]]"),
         ("", "[portals.yukuaiban] backend: is missing"),
         ('[[routes]]\nbackend = "post"\ndistrict = "500113"\n', "[portals.yukuaiban] backend: is missing"),
     ],
-)  # fmt: skip
+)
 def test_a_route_that_cannot_be_is_named(tmp_path: Path, text: str, complaint: str) -> None:
     """By its number, the key and what is wrong with it."""
     with pytest.raises(ConfigurationError) as caught:
@@ -135,13 +138,12 @@ def test_a_route_that_cannot_be_is_named(tmp_path: Path, text: str, complaint: s
             ["[portals.yukuaiban] backend: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
         ),
         (
-            'backend = "post"\n[[routes]]\nbackend = "court"\nproject = "50*"\n'
-            '[[routes]]\nbackend = "post"\nproject = "5001*"\n[[routes]]\nbackend = "post"\nproject = "51*"\n',
+            OWN + '[[routes]]\nbackend = "court"\nproject = "50*"\n[[routes]]\nbackend = "post"\nproject = "5001*"\n',
             ["[[routes]] no. 2: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
         ),
         (
-            'backend = "post"\n[[routes]]\nbackend = "court"\ndistrict = "500000"\n'
-            '[[routes]]\nbackend = "post"\ndistrict = "500113"\n',
+            OWN
+            + '[[routes]]\nbackend = "court"\ndistrict = "500000"\n[[routes]]\nbackend = "post"\ndistrict = "500113"\n',
             ["[[routes]] no. 2: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
         ),
         (
