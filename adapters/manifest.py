@@ -57,6 +57,8 @@ class Manifest(Model):
     needs_waybill: frozenset[Status] = frozenset()
     #: Its updates are told from the order's whole history (`Owed.history`).
     needs_history: bool = False
+    #: Evidence leaves with its updates.
+    takes_proof: bool = False
     #: Whether a cancel that the portal itself asked for is told to it as well.
     tells_own_cancel: bool = False
     #: Checks of the conformance suite that do not apply, with the reason.

@@ -25,7 +25,7 @@ class ExplainedEvent(Model):
     recorded_at: datetime
     moved: bool
     revoked_by: str | None
-    #: Kinds of evidence that came with it.
+    #: The evidence that came with it: kind, type, size.
     proof: tuple[str, ...]
 
 
@@ -121,7 +121,9 @@ def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: date
                 recorded_at=each.recorded_at,
                 moved=each.moved,
                 revoked_by=each.revoked_by,
-                proof=tuple(proof.kind.value for proof in each.event.proof),
+                proof=tuple(
+                    f"{proof.kind.value} ({proof.media_type}, {proof.size} bytes)" for proof in each.event.kept_proof
+                ),
             )
             for each in ledger.read_events(order_id)
         ),

@@ -118,6 +118,7 @@ class SystemRuntime:
             has_probe=manifest.has_probe,
             needs_history=manifest.needs_history,
             places_legs_apart=manifest.places_legs_apart,
+            takes_proof=manifest.takes_proof,
         )
 
 
@@ -364,7 +365,8 @@ class Gateway:
         futures: list[Recorded | Future[Recorded]] = []
         for order_id, event in told:
             early = self._refuse_future(event)
-            futures.append(early if early is not None else self.ledger.record(order_id, event))
+            kept = await asyncio.to_thread(self.ledger.keep_proof, event) if event.proof else event
+            futures.append(early if early is not None else self.ledger.record(order_id, kept))
         results = [future if isinstance(future, Recorded) else await asyncio.wrap_future(future) for future in futures]
         for (order_id, event), recorded in zip(told, results, strict=True):
             self._note_recorded(order_id, event, recorded)

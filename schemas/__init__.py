@@ -23,6 +23,7 @@ from govpost.schemas.command import (
 from govpost.schemas.event import (
     Cause,
     Event,
+    KeptProof,
     Leg,
     Office,
     Proof,
@@ -71,6 +72,7 @@ __all__ = [
     "Headers",
     "IdDocument",
     "Item",
+    "KeptProof",
     "Leg",
     "Matter",
     "Mode",

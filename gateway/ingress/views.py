@@ -218,7 +218,7 @@ def _event(row: EventRow) -> EventView:
         received_by=event.received_by,
         signer=_signer(event.signer),
         proof=tuple(
-            ProofView(kind=proof.kind, media_type=proof.media_type, size_bytes=len(proof.data)) for proof in event.proof
+            ProofView(kind=proof.kind, media_type=proof.media_type, size_bytes=proof.size) for proof in event.kept_proof
         ),
         raw_code=event.raw_code,
     )

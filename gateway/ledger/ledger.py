@@ -6,6 +6,7 @@ Every state change is one named unit, one transaction.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
 from govpost.gateway.ledger.outbox import Carriage, Claim, Claims, Outbox, Render, Settled, Settlement
 from govpost.gateway.ledger.polls import Poll
+from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.reads import DestinationRow, Reader
 from govpost.gateway.ledger.store import Store
 from govpost.gateway.ledger.tables import lanes
@@ -90,7 +92,8 @@ class Ledger(Reader):
         apart = frozenset(name for name, how in (carriage or {}).items() if how.places_legs_apart)
         self._recorder = Recorder(self._sealer, dict(terms), places_legs_apart=apart)
         self._orders = Orders(self._sealer, self._recorder, dict(terms))
-        self._outbox = Outbox(self._sealer, self._recorder, self._orders, carriage or {})
+        self._proofs = Proofs(self._store.path.with_suffix(".proofs"), self._sealer)
+        self._outbox = Outbox(self._sealer, self._recorder, self._orders, carriage=carriage or {}, proofs=self._proofs)
         self._writer = Writer(
             self._store.writing, group_size=group_size, group_wait_s=group_wait_s, on_commit=on_commit
         )
@@ -274,11 +277,15 @@ class Ledger(Reader):
 
     def tell(self, source: str, telling: Telling) -> Future[Recorded]:
         """Record what a backend tells of an item; it is kept where no order fits it yet."""
+        telling = replace(telling, event=self._proofs.keep(telling.event))
         return self._submit(self._recorder.tell, source, telling, now=self._clock())
 
     def record(self, order_id: str, event: Event, *, source: str | None = None) -> Future[Recorded]:
-        """Record an event; `source` None stands for the order's own backend."""
-        now = self._clock()
+        """Record an event; `source` None stands for the order's own backend.
+
+        Its evidence is written beside the ledger first, which takes a while: `keep_proof` does that alone.
+        """
+        now, event = self._clock(), self._proofs.keep(event)
         return self._writer.submit(
             lambda connection: self._recorder.record(connection, order_id, event, source=source, now=now)
         )
@@ -323,6 +330,10 @@ class Ledger(Reader):
             healed=healed,
             now=self._clock(),
         )
+
+    def keep_proof(self, event: Event) -> Event:
+        """Write an event's evidence beside the ledger; raises LedgerUnavailableError."""
+        return self._proofs.keep(event)
 
     # Workers.
 

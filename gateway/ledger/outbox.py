@@ -5,7 +5,7 @@ lease number; from a former owner only `taken` still counts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
 from govpost.gateway.ledger.orders import Orders
+from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_in, is_state, orders, refusals
@@ -74,6 +75,8 @@ class Carriage:
     needs_history: bool = False
     #: To it the legs of a round trip are orders of their own.
     places_legs_apart: bool = False
+    #: Evidence leaves with its updates.
+    takes_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +295,17 @@ _MOST_AT_ONCE = 200
 class Outbox:
     """Lease and settle the deliveries of one ledger."""
 
-    def __init__(self, sealer: Sealer, recorder: Recorder, orders_of: Orders, carriage: Mapping[str, Carriage]) -> None:
+    def __init__(
+        self,
+        sealer: Sealer,
+        recorder: Recorder,
+        orders_of: Orders,
+        *,
+        carriage: Mapping[str, Carriage],
+        proofs: Proofs,
+    ) -> None:
         self._sealer = sealer
+        self._proofs = proofs
         self._recorder = recorder
         self._orders = orders_of
         self._carriage = carriage
@@ -411,10 +423,16 @@ class Outbox:
             kind=DeliveryKind(head.kind),
             order=order,
             created_at=head.created_at,
-            update=self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no)),
+            update=self._proven(head, self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no))),
             settled=self._settled_before(connection, head) if head.is_uncertain else (),
             history=self._history(connection, head),
         )
+
+    def _proven(self, head: Row[Any], update: Update | None) -> Update | None:
+        """Give an update its evidence, where the destination is the one that takes it."""
+        if update is None or not self._carriage.get(head.destination, _ALONE).takes_proof:
+            return update
+        return replace(update, event=self._proofs.load(update.event))
 
     def _history(self, connection: Connection, head: Row[Any]) -> tuple[Event, ...]:
         if head.event_no is None or not self._carriage.get(head.destination, _ALONE).needs_history:

@@ -20,6 +20,7 @@ SAMPLES = ROOT / "schemas" / "wire" / "webhook" / "samples"
 NOW = datetime.fromtimestamp(int(EXAMPLE["webhook-timestamp"]), UTC)
 SOURCE = Source(now=lambda: NOW, token=lambda: "ab" * 16)
 ORDER_ID = "01HGGY4B5R0000000000000AB1"
+PNG = b"\x89PNG\r\n\x1a\nrest"
 
 
 def _backend(secret=EXAMPLE["secret"]):
@@ -223,6 +224,8 @@ def test_null_and_empty_members_count_as_missing():
         ({"note": "张三" * 1001}, "note"),
         ({"cause": "portal"}, "cause"),
         ({"raw_code": "704"}, "raw_code"),
+        ({"revokes_code": "704"}, "revokes_code"),
+        ({"kept_proof": []}, "kept_proof"),
         ({"colour": "red"}, "colour"),
         ({"order_id": ORDER_ID}, "order_id"),
     ],
@@ -238,10 +241,30 @@ def test_what_is_no_event_is_refused_by_path(changes, path):
 
 def test_proof_is_decoded():
     """Evidence arrives as bytes."""
-    event = parse_event(
-        _event(proof=[{"kind": "photo", "media_type": "image/png", "data": b64encode(b"png").decode()}])
-    )
-    assert event.proof[0].data == b"png"
+    event = parse_event(_event(proof=[_proof("image/png", PNG)]))
+    assert event.proof[0].data == PNG
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data", "path"),
+    [
+        ("image/jpeg", PNG, "proof[0]"),
+        ("image/png", b"\xff\xd8\xff", "proof[0]"),
+        ("application/pdf", b"<html>", "proof[0]"),
+        ("image/gif", b"GIF89a", "proof[0].media_type"),
+        ("text/html", b"<html>", "proof[0].media_type"),
+        ("image/png", PNG + bytes(4 * 1024 * 1024), "proof[0]"),
+    ],
+)
+def test_proof_is_what_it_says(media_type, data, path):
+    """A picture or a scan by its content, whatever it is called, and of 4 MiB at most."""
+    with pytest.raises(MappingError) as caught:
+        parse_event(_event(proof=[_proof(media_type, data)]))
+    assert caught.value.path == path
+
+
+def _proof(media_type, data):
+    return {"kind": "photo", "media_type": media_type, "data": b64encode(data).decode()}
 
 
 def test_an_item_of_a_list_says_its_order():
