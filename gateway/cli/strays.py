@@ -11,8 +11,8 @@ app = new_app()
 _COLUMNS: Columns = {"BACKEND": "source", "WAYBILL": "waybill_no", "EVENT": "event_id", "TOLD": "told_at"}
 
 
-@app.command("list")
-def list_strays(*, limit: Limit = 50, config: Config = None, json: Json = False) -> None:
+@app.command()
+def strays(*, limit: Limit = 50, config: Config = None, json: Json = False) -> None:
     """List them, newest first; each is recorded by itself as soon as an order has its waybill number."""
     with opened(config) as gateway:
         rows = gateway.ledger.strays(limit=limit)

@@ -25,7 +25,7 @@ from govpost.gateway.cli import COMMANDS, main
 from govpost.gateway.cli.exits import Exit
 from govpost.gateway.ledger import DeadReason, Ledger, Next, PortalTerms, Settlement
 from govpost.gateway.settings import load_settings
-from govpost.schemas import Event, OrderContent, Outcome, OutcomeKind, Place, Placed, Status
+from govpost.schemas import Event, OrderContent, Outcome, OutcomeKind, Place, Placed, Refuse, Status, Telling
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WAYBILL = "EA123456785CN"
@@ -266,10 +266,12 @@ def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, 
 
 
 def test_check_config_says_that_it_can_be_used(shop: Shop) -> None:
-    """Good settings: exit 0, the file's path, no warning."""
+    """Good settings: exit 0, where orders go, the file's path, no warning."""
     ended = shop.run("check-config")
 
-    assert (ended.code, ended.out, ended.err) == (Exit.DONE, f"{shop.config} can be used\n", "")
+    titles, route, *rest = ended.out.splitlines()
+    assert (ended.code, rest, ended.err) == (Exit.DONE, [f"{shop.config} can be used"], "")
+    assert (titles.split()[0], route.split()) == ("PORTAL", ["yukuaiban", "-", "-", "-", "post"])
 
 
 def test_check_config_as_json(shop: Shop) -> None:
@@ -590,3 +592,59 @@ def test_a_broken_command_disturbs_nothing_else(shop: Shop, stranger: str) -> No
     assert "Take orders" in listed.out
     (line,) = broken.err.splitlines()
     assert "'broken' of stranger cannot be loaded (ModuleNotFoundError)" in line
+
+
+# What waits beside the orders.
+
+
+REFUSED = Refuse("P-7", "SJR.LXDH: is no phone number", {"SBLSH": "P-7", "SJR": {"XM": "李雷"}}, "SJR.LXDH")
+STRAY = Event(event_id="E-9", status=Status.COLLECTED, occurred_at=NOW, waybill_no="EA000000014CN", note=FAR_TEXT)
+
+
+@pytest.fixture
+def beside(shop: Shop) -> Shop:
+    """Give a ledger in which an order was refused and an event has none."""
+    with ledger_of(shop) as ledger:
+        poll = ledger.begin_poll("yukuaiban", lease_s=1).result()
+        assert poll is not None
+        ledger.take_page(poll, [REFUSED], cursor="", again_s=1).result()
+        ledger.tell("post", Telling(STRAY, None, "EA000000014CN")).result()
+    return shop
+
+
+def test_refused_orders_are_listed_and_shown(beside: Shop) -> None:
+    """Why, by the portal's number; what was handed over only to who asks for it."""
+    listed = beside.call("refused", "list", "--json").document()["refused"]
+    assert [(row["portal_ref"], row["reason"]) for row in listed] == [("P-7", "SJR.LXDH: is no phone number")]
+    assert "李雷" not in beside.call("refused", "show", "yukuaiban/P-7").out
+    shown = beside.call("refused", "show", "yukuaiban/P-7", "--unmasked", "--json").document()
+    assert shown["content"] == {"SBLSH": "P-7", "SJR": {"XM": "李雷"}}
+    missing = beside.call("refused", "show", "yukuaiban/P-8")
+    assert (missing.code, "govpost refused list --all" in missing.err) == (Exit.NOT_FOUND, True)
+    assert beside.call("refused", "list", "--portal", "yukuaibna").code == Exit.NOT_FOUND
+
+
+def test_strays_are_listed(beside: Shop) -> None:
+    """By backend and waybill number, without what they say."""
+    ended = beside.call("strays")
+    assert "EA000000014CN" in ended.out
+    assert FAR_TEXT not in ended.out
+
+
+def test_who_has_no_books_cannot_be_compared_with(beside: Shop) -> None:
+    """Nor can a date that is none."""
+    assert beside.call("reconcile", "yukuaiban", "2026-01-01").code == Exit.NOT_DONE
+    assert beside.call("reconcile", "nobody", "2026-01-01").code == Exit.NOT_FOUND
+    assert beside.call("reconcile", "yukuaiban", "2026-13-01").code == Exit.USAGE
+
+
+def test_the_table_of_routes_is_shown(shop: Shop) -> None:
+    """As it is tried, the portals' own backends last."""
+    route = '[[routes]]\ndirection = "round_trip"\nbackend = "post"\n'
+    shop.config.write_text(shop.config.read_text(encoding="utf-8") + route, encoding="utf-8")
+    rows = shop.call("check-config", "--json").document()["routes"]
+    assert [(row["portal"], row["direction"], row["backend"]) for row in rows] == [
+        (None, "round_trip", "post"),
+        ("yukuaiban", None, "post"),
+    ]
+    assert "round_trip" in shop.call("check-config").out
