@@ -225,14 +225,17 @@ class Nightly:
         self._source = source
         self._at = at
         self._on_done = on_done
+        #: Set when it has looked at the clock, and done what was due.
+        self.has_looked = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, transport: AsyncTransport) -> None:
         """Compare every night until `stop`."""
-        while self._at and self._destinations and not stop.is_set():
+        while not stop.is_set():
             try:
                 await self._look(transport)
             except LedgerUnavailableError as error:
                 _log.error("ledger.unavailable", error=str(error))
+            self.has_looked.set()
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
                     await stop.wait()
@@ -241,7 +244,7 @@ class Nightly:
 
     async def _look(self, transport: AsyncTransport) -> None:
         now = self._source.now().astimezone(SHANGHAI)
-        if now.time() < time.fromisoformat(self._at):
+        if not self._at or now.time() < time.fromisoformat(self._at):
             return
         day = now.date() - timedelta(days=1)
         for destination in self._destinations:

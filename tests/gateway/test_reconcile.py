@@ -1,5 +1,6 @@
 """Comparing books: what either side lacks, what differs, what is put right and what is left for a person."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -8,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from govpost.adapters.protocols.shanghai import SHANGHAI
 from govpost.gateway.cli import main
 from govpost.gateway.gateway import Gateway
-from govpost.gateway.reconcile import DifferenceKind
+from govpost.gateway.reconcile import DifferenceKind, Nightly
+from govpost.gateway.transport import AsyncTransport, Timeouts
 from govpost.mocks.ems import EmsMock
 from govpost.mocks.faults import FaultKind
 from govpost.mocks.quanyu_tongban import DEMO_PAASID, DEMO_TOKEN, QuanyuTongbanMock, sample_items
 from govpost.mocks.server import MockServer
-from govpost.schemas import Event, OutcomeKind
+from govpost.schemas import Event, OutcomeKind, Source
 
 #: The samples are of this day.
 DAY = date(2023, 12, 1)
@@ -54,7 +57,7 @@ class Town:
 
     def settle(self) -> None:
         """Poll and deliver until nothing is due, retries included."""
-        for _ in range(10):
+        for _ in range(3):
             self.now += timedelta(seconds=2)
             self.gateway.relay(until_idle=True)
 
@@ -202,3 +205,67 @@ def test_a_round_of_the_command_line(town: Town, capsys: pytest.CaptureFixture[s
     assert ended.value.code == 1
     (row,) = json.loads(capsys.readouterr().out)["reconciliation"]["differences"]
     assert (row["kind"], row["portal_ref"], row["ours"], row["theirs"]) == ("status_differs", ref, "collected", "06")
+
+
+# Every night.
+
+
+def night(town: Town, at: datetime, *, when: str = "02:30") -> list[str]:
+    """Let the daemon's nightly comparison look at the clock once; returns whom it asked."""
+    town.now = at.astimezone(UTC)
+    asked: list[str] = []
+    destinations = town.gateway.destinations
+    source = Source(now=lambda: town.now, token=lambda: "0" * 32)
+    before = {name: len(mock.requests) for name, mock in (("portal", town.portal), ("post", town.post))}
+
+    async def look() -> None:
+        stop = asyncio.Event()
+        nightly = Nightly(town.gateway.ledger, destinations, source, at=when, on_done=lambda: None)
+        transport = AsyncTransport(Timeouts(1, 1), connections=1)
+        running = asyncio.create_task(nightly.run(stop, transport))
+        # One look at the clock; then it would sleep for a minute.
+        await nightly.has_looked.wait()
+        stop.set()
+        await running
+        await transport.close()
+
+    asyncio.run(look())
+    for name, mock in (("portal", town.portal), ("post", town.post)):
+        asked += [name] * (len(mock.requests) > before[name])
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("hour", "when", "asked"),
+    [((2, 29), "02:30", []), ((2, 30), "02:30", ["portal", "post"]), ((3, 0), "", [])],
+)
+def test_yesterday_is_compared_at_the_hour(town: Town, hour: tuple[int, int], when: str, asked: list[str]) -> None:
+    """Not before it in Shanghai, and not at all where nobody wants it; a backend is asked after silent items."""
+    at = datetime(2023, 12, 3, *hour, tzinfo=SHANGHAI)
+    assert night(town, at, when=when) == asked
+
+
+def test_a_night_is_compared_once(town: Town) -> None:
+    """By whichever daemon comes first; the next night is another one."""
+    at = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI)
+    assert night(town, at) == ["portal", "post"]
+    assert night(town, at + timedelta(hours=1)) == []
+    assert night(town, at + timedelta(days=1)) == ["portal", "post"]
+
+
+def test_a_night_that_failed_is_tried_again(town: Town) -> None:
+    """Books that could not be read are asked for again within the hour."""
+    at = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI)
+    town.portal.plan.next(FaultKind.ERROR)
+    night(town, at)
+    assert night(town, at + timedelta(minutes=61)) == ["portal"]
+
+
+def test_what_was_not_pushed_is_found_at_night(town: Town) -> None:
+    """An item that was silent for a day is asked after, and its portal hears of it."""
+    ref, order_id = next(iter(town.order_ids().items()))
+    town.now += timedelta(hours=1)
+    town.post.play(order_id, "delivered")
+    night(town, datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI))
+    town.settle()
+    assert town.portal.items[ref].status == "06"
