@@ -110,7 +110,7 @@ def parse_document(text: str, *, wanted: str) -> dict[str, str]:
     return {name: value for name, value in members.items() if value}
 
 
-def write_answer(head: Mapping[str, str], records: Sequence[Mapping[str, str]] | None, *, first_id: int) -> str:
+def write_answer(head: Mapping[str, str], *, records: Sequence[Mapping[str, str]] | None, first_id: int) -> str:
     """Write the document of an answer; None for records where it has no body."""
     return f"{_PROLOG}<root><head>{_write_members(head)}</head>{_write_body(records, first_id)}</root>"
 
@@ -120,13 +120,12 @@ def write_text(text: str) -> str:
     return quote(escape(text), safe="")
 
 
-def is_sayable(name: object, value: object) -> bool:
+def is_sayable(value: object, *, name: str) -> bool:
     """Tell whether a member can be an element: a name of XML with a text that XML can hold."""
-    texts = isinstance(name, str) and isinstance(value, str)
-    return texts and bool(_NAME.fullmatch(str(name))) and not _NO_XML.search(str(value))
+    return isinstance(value, str) and not _NO_XML.search(value) and bool(_NAME.fullmatch(name))
 
 
-def write_envelope(operation: str, answer: str, *, namespace: str, has_types: bool) -> str:
+def write_envelope(answer: str, *, operation: str, namespace: str, has_types: bool) -> str:
     """Write what an operation returns."""
     kind = ' xsi:type="xsd:string"' if has_types else ""
     returned = f"<{operation}Return{kind}>{escape(answer)}</{operation}Return>"
@@ -134,7 +133,7 @@ def write_envelope(operation: str, answer: str, *, namespace: str, has_types: bo
     return _write_soap(f"<ns1:{operation}Response {style}>{returned}</ns1:{operation}Response>")
 
 
-def write_fault(code: str, reason: str) -> str:
+def write_fault(reason: str, *, code: str) -> str:
     """Write a fault, its code one of SOAP's (`Client`, `Server.userException`)."""
     members = f"<faultcode>soapenv:{code}</faultcode><faultstring>{escape(reason)}</faultstring><detail/>"
     return _write_soap(f"<soapenv:Fault>{members}</soapenv:Fault>")

@@ -374,7 +374,7 @@ class TestRights:
             ({"jkxlh": ""}, "jkxlh"),
             ({"jkid": "02Y04"}, "jkid"),
             ({"jkid": "02Y02"}, "operation"),
-            ({"xtlb": "01"}, "xtlb"),
+            ({"xtlb": ""}, "xtlb"),
             ({"jkxlh": DEMO_OFFICES[OTHER_OFFICE]}, "QueryCondition.glbm"),
         ],
     )
@@ -439,7 +439,7 @@ class TestDocuments:
             ("2023-12-01%2009", "20231201%2009", "QueryCondition.jssj", None),
             ("2023-12-01%2009", "2023-12-01%2007", "QueryCondition.jssj", "is not after kssj"),
             ("2023-12-01%2009", "2023-12-01%2008", "QueryCondition.jssj", "is not after kssj"),
-            ("500113000400", "50011300", "QueryCondition.glbm", None),
+            ("500113000400", "5001", "QueryCondition.glbm", None),
         ],
     )
     def test_unfit(
@@ -510,10 +510,12 @@ class TestMailings:
         assert [each.identity for each in portal.heard()] == ["y1"]
 
     def test_markup(self, portal: VehicleAdminMock, gateway: Gateway) -> None:
-        """What would be markup once the whole answer is decoded comes through, and so does a percent sign."""
-        odd = {**RECORD, "yjdz": "渝南大道<5>号 & 100%25栋+1"}
+        """What would be markup once the whole answer is decoded comes through; all but plain letters is encoded."""
+        odd = {**RECORD, "yjdz": "<5>号 & 100%25/栋+1", "ext": "/"}
         portal.hand_over(odd)
-        assert gateway.query().records == [odd]
+        answer = gateway.call("02Y01", window())
+        assert opened(answer).records == [odd]
+        assert "<ext>%2F</ext>" in answer
 
     def test_first_id(self, session: requests.Session) -> None:
         """RECs may be counted from 1."""
@@ -958,16 +960,20 @@ class TestBooks:
 
     def test_reset(self, portal: VehicleAdminMock, taken: Gateway) -> None:
         """After a reset nothing is known."""
-        taken.write(_news(1, "2"))
+        told = [_news(n, "4", czsj="2023-12-02 00:00:00") for n in (1, 2)]
+        assert [taken.write(each) for each in told] == ["1", "1"]
         portal.reset()
         assert set(portal.state().values()) == {0}
         assert (portal.heard(), portal.report(), taken.offered()) == ([], {}, [])
         portal.hand_over(RECORD)
-        assert taken.write(_yes()) == "1"
+        assert [taken.write(each) for each in (_yes(), told[1])] == ["1", "1"]
+        assert portal.told_twice == 0
 
     def test_settings(self, session: requests.Session) -> None:
         """Offices come from the gateway's settings, or are the demo's."""
-        mock = VehicleAdminMock.from_settings({"portals": {"vehicle_admin": {"offices": {OFFICE: "j1"}}}})
+        mock = VehicleAdminMock.from_settings(
+            {"portals": {"vehicle_admin": {"offices": [{"glbm": OFFICE, "jkxlh": "j1"}]}}}
+        )
         mock.hand_over(RECORD)
         with MockServer(mock) as server:
             assert Gateway(server.url, session).query(jkxlh="j1").records == [RECORD]
@@ -976,7 +982,9 @@ class TestBooks:
         ]
 
     def test_offer(self) -> None:
-        """Offered records are of now and the seconds before, so that a window can be split."""
+        """Offered records are of now and the seconds before, so that a window can be split; offices come in turn."""
+        portal = VehicleAdminMock(dict(DEMO_OFFICES))
+        assert portal.offer(2, start=1) == VehicleAdminMock(dict(DEMO_OFFICES)).offer(3)[1:]
         with MockServer(VehicleAdminMock({OFFICE: "j1"}, now=lambda: NOW)) as server:
             server.mock.offer(120)
             times = [record.content["gxsj"] for record in server.mock.records.values()]
@@ -1020,6 +1028,12 @@ class TestNewRecords:
         assert {record["ywlx"] for record in records} == {"JSZ", "XSZ", "HP", "DJZS"}
         assert {record["ffr"] for record in records} == {"1", "2"}
         assert {record["ywlx"] for record in records if not record["hphm"]} == {"JSZ"}
+
+    def test_landline(self) -> None:
+        """Somebody without a mobile has another number; nobody has none."""
+        CONTRACT.check("Record", {**RECORD, "sjhm": "", "lxdh": "023-67854321"})
+        with pytest.raises(UnfitError):
+            CONTRACT.check("Record", {**RECORD, "sjhm": "", "lxdh": ""})
 
     @pytest.mark.parametrize("name", ["sfzmmc", "sfzmhm"])
     def test_half_an_id(self, name: str) -> None:
