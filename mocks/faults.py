@@ -71,6 +71,26 @@ class FaultKind(StrEnum):
     REPEATED_SERIAL = "repeated_serial"
     #: A system's own: what is told does not say which order it belongs to.
     NAMELESS = "nameless"
+    #: A system's own: not done, and answered with a fault of SOAP, under HTTP 200 or 500.
+    SOAP_FAULT = "soap_fault"
+    #: A system's own: not done, and answered with a sentence that begins with $E.
+    DOLLAR_E = "dollar_e"
+    #: A system's own: not done, and answered with a page for people, under HTTP 200.
+    HTML_PAGE = "html_page"
+    #: A system's own: done, and answered in an XML namespace that is not the wire's.
+    WRONG_NAMESPACE = "wrong_namespace"
+    #: A system's own: done, and answered in another encoding than the answer says.
+    WRONG_ENCODING = "wrong_encoding"
+    #: A system's own: done, but the document in the answer ends in its middle.
+    TRUNCATED = "truncated"
+    #: A system's own: done, but the document in the answer has no head.
+    HEADLESS = "headless"
+    #: A system's own: done, but there are not as many records as the answer says.
+    WRONG_COUNT = "wrong_count"
+    #: A system's own: done, but a percent-encoded value ends within a character.
+    BROKEN_ESCAPE = "broken_escape"
+    #: A system's own: done, but all values are percent-encoded twice.
+    DOUBLE_ESCAPE = "double_escape"
 
 
 #: What a mock sends can go wrong in these ways.
@@ -89,6 +109,16 @@ OWN = frozenset(
         FaultKind.UNSURE,
         FaultKind.REPEATED_SERIAL,
         FaultKind.NAMELESS,
+        FaultKind.SOAP_FAULT,
+        FaultKind.DOLLAR_E,
+        FaultKind.HTML_PAGE,
+        FaultKind.WRONG_NAMESPACE,
+        FaultKind.WRONG_ENCODING,
+        FaultKind.TRUNCATED,
+        FaultKind.HEADLESS,
+        FaultKind.WRONG_COUNT,
+        FaultKind.BROKEN_ESCAPE,
+        FaultKind.DOUBLE_ESCAPE,
     }
 )
 #: What a mock receives can go wrong in all other ways.
