@@ -90,7 +90,9 @@ class Poller:
                 raise
             except Exception as error:  # noqa: BLE001 - the poller's outermost loop: one portal must not stop the others
                 brought = _failed(portal, error)
-            return self._note(portal, brought, await asyncio.wrap_future(self._end(portal, poll, brought)))
+            # Sealing a page of orders takes a while.
+            ending = await asyncio.to_thread(self._end, portal, poll, brought)
+            return self._note(portal, brought, await asyncio.wrap_future(ending))
         except LedgerUnavailableError as error:
             _log.error("ledger.unavailable", error=str(error))
             return False

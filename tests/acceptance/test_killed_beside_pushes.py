@@ -236,6 +236,7 @@ def test_kills_lose_nothing_that_is_polled_signed_or_pushed(town: Town, daemon: 
     assert set(town.ems.placed().values()) == {1}
     assert len(town.ems.placed()) == len(town.refs)
     assert [mock.state()["told_twice"] for mock in (town.quanyu, town.chuanyu)] == [0, 0]
+    assert town.quanyu.state()["too_fast"] == 0
     assert town.ems.clashes.total() == 0
     for mock in (town.quanyu, town.chuanyu, town.ems):
         assert [(mock.key, rejection.where, rejection.reason) for rejection in mock.rejected] == []
