@@ -698,3 +698,23 @@ def test_a_label_that_cannot_be_written_leaves_nothing(shop: Shop, order_id: str
     assert [len(ended.err.splitlines()) for ended in (nowhere, too_long)] == [1, 1]
     assert "cannot be written (No such file or directory)" in nowhere.err
     assert sorted(shop.folder.iterdir()) == before
+
+
+def test_half_a_label_is_none(tmp_path: Path) -> None:
+    """Where the disk takes no more, the file is not there, nor what was written of it, nor the old one gone."""
+    path = tmp_path / "x.pdf"
+    path.write_bytes(b"before")
+    script = """
+import resource, sys
+from pathlib import Path
+from govpost.gateway.cli.label import _save
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+_save(Path(sys.argv[1]), bytes(1000), replace=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (
+        Exit.NOT_DONE,
+        f"govpost: {path} cannot be written (File too large)\n".encode(),
+    )
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.pdf", b"before")]
