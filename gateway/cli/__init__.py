@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": ("govpost.gateway.cli.serve", "Take orders and deliver them, until told to stop."),
     "orders": ("govpost.gateway.cli.orders", "List orders and show one."),
     "explain": ("govpost.gateway.cli.explain", "Say where an order is, why it waits, and what is next."),
+    "label": ("govpost.gateway.cli.label", "Make an order's e-waybill as a PDF to print."),
     "dead": ("govpost.gateway.cli.dead", "List dead deliveries; replay them or drop them."),
     "lanes": ("govpost.gateway.cli.lanes", "List lanes that wait; pause and resume one."),
     "destinations": ("govpost.gateway.cli.destinations", "List what we deliver to; pause and resume one."),

@@ -252,6 +252,9 @@ def test_every_command_has_help(shop: Shop, command: str) -> None:
         (("orders", "list", "--phone", "1", "--portal", "x"), "leave the other filters out"),
         (("dead", "drop", "01J"), "--reason"),
         (("explain",), "ORDER"),
+        (("label", "01J"), "-o"),
+        (("label", "01J", "-o", "-", "--json"), "both write to stdout"),
+        (("label", "01J", "-o", "x.pdf", "--leg", "3"), "--leg"),
     ],
 )
 def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, ...], said: str) -> None:
@@ -648,3 +651,128 @@ def test_the_table_of_routes_is_shown(shop: Shop) -> None:
         ("yukuaiban", None, "post"),
     ]
     assert "round_trip" in shop.call("check-config").out
+
+
+# Labels.
+
+
+def test_a_label_is_made(shop: Shop, order_id: str) -> None:
+    """The file is a PDF that its owner alone may read; what is printed names file and number, nothing personal."""
+    ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"))
+
+    assert (ended.code, ended.out, ended.err) == (Exit.DONE, f"{shop.folder / 'x.pdf'} is the label of {WAYBILL}\n", "")
+    assert (shop.folder / "x.pdf").read_bytes().startswith(b"%PDF-")
+    assert (shop.folder / "x.pdf").stat().st_mode & 0o777 == 0o600
+    assert_nothing_personal(ended.out)
+
+
+@pytest.mark.usefixtures("order_id")
+def test_a_label_as_json(shop: Shop) -> None:
+    """The order may be named by its waybill; the document says what was made, and where."""
+    path = str(shop.folder / "x.pdf")
+
+    document = shop.call("label", WAYBILL, "-o", path, "--json").document()
+
+    assert (document["leg"], document["waybill_no"], document["path"]) == (1, WAYBILL, path)
+
+
+def test_a_label_goes_down_a_pipe(shop: Shop, order_id: str) -> None:
+    """`-o -` writes the same bytes to stdout, for a printer's queue."""
+    shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"))
+    done = subprocess.run(
+        [sys.executable, "-m", "govpost.gateway.cli", "label", order_id, "-o", "-", "--config", str(shop.config)],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == (shop.folder / "x.pdf").read_bytes()
+
+
+@pytest.fixture
+def round_trip_id(shop: Shop) -> str:
+    """Put a round trip into the ledger whose second leg alone has a number; returns its id."""
+    command = Place(OrderContent.model_validate({**ORDER, "direction": "round_trip"}), {"orderNo": "YKB-1"})
+    with ledger_of(shop) as ledger:
+        placed = ledger.execute("yukuaiban", command, backend="post").result()
+        assert isinstance(placed, Placed)
+        event = Event(event_id="e-2", status=Status.COLLECTED, occurred_at=NOW, leg=2, waybill_no=WAYBILL)
+        ledger.record(placed.order_id, event).result()
+    return placed.order_id
+
+
+def test_each_leg_has_a_label_of_its_own(shop: Shop, round_trip_id: str) -> None:
+    """`--leg 2` is the way back; leg 1, which has no number yet, says what to do."""
+    path = str(shop.folder / "x.pdf")
+    there, back = (shop.call("label", round_trip_id, "-o", path, "--leg", leg) for leg in ("1", "2"))
+
+    assert (there.code, there.out) == (Exit.NOT_DONE, "")
+    assert "leg 1 no waybill number yet" in there.err
+    assert f"`govpost explain {round_trip_id}`" in there.err
+    assert back.code == Exit.DONE
+
+
+def test_a_one_way_order_has_no_label_back(shop: Shop, order_id: str) -> None:
+    """It is told so, not sent to wait for a number that never comes."""
+    ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"), "--leg", "2")
+
+    assert (ended.code, ended.err) == (Exit.NOT_DONE, "govpost: leg: the order is no round trip\n")
+
+
+@pytest.mark.usefixtures("order_id")
+def test_an_unknown_order_has_no_label(shop: Shop) -> None:
+    """Exit code 5, and no file."""
+    ended = shop.call("label", "yukuaiban/YKB-2", "-o", str(shop.folder / "x.pdf"))
+
+    assert ended.code == Exit.NOT_FOUND
+    assert not (shop.folder / "x.pdf").exists()
+
+
+def test_a_label_overwrites_only_when_told_to(shop: Shop, order_id: str) -> None:
+    """A slip of the hand must not cost a ledger; `--force` replaces files, and only files."""
+    path, link = shop.folder / "x.pdf", shop.folder / "link"
+    path.write_bytes(b"before")
+    link.symlink_to("/dev/null")
+
+    refused = shop.call("label", order_id, "-o", str(path))
+    not_a_file = shop.call("label", order_id, "-o", str(link), "--force")
+    assert (refused.code, path.read_bytes()) == (Exit.NOT_DONE, b"before")
+    assert "--force" in refused.err
+    assert (not_a_file.code, link.is_symlink()) == (Exit.NOT_DONE, True)
+
+    assert shop.call("label", order_id, "-o", str(path), "--force").code == Exit.DONE
+    assert path.read_bytes().startswith(b"%PDF-")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_label_that_cannot_be_written_leaves_nothing(shop: Shop, order_id: str) -> None:
+    """One line says why; no half of a file stays behind."""
+    before = sorted(shop.folder.iterdir())
+
+    nowhere = shop.call("label", order_id, "-o", str(shop.folder / "none" / "x.pdf"))
+    too_long = shop.call("label", order_id, "-o", str(shop.folder / ("x" * 250)))
+
+    assert [ended.code for ended in (nowhere, too_long)] == [Exit.NOT_DONE] * 2
+    assert [len(ended.err.splitlines()) for ended in (nowhere, too_long)] == [1, 1]
+    assert "cannot be written (No such file or directory)" in nowhere.err
+    assert sorted(shop.folder.iterdir()) == before
+
+
+def test_half_a_label_is_none(tmp_path: Path) -> None:
+    """Where the disk takes no more, the file is not there, nor what was written of it, nor the old one gone."""
+    path = tmp_path / "x.pdf"
+    path.write_bytes(b"before")
+    script = """
+import resource, sys
+from pathlib import Path
+from govpost.gateway.cli.label import _save
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+_save(Path(sys.argv[1]), bytes(1000), replace=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (
+        Exit.NOT_DONE,
+        f"govpost: {path} cannot be written (File too large)\n".encode(),
+    )
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.pdf", b"before")]
