@@ -18,9 +18,10 @@ from govpost.gateway.ledger import destinations as health
 from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, promote, seal_order
 from govpost.gateway.ledger.books import Entry
+from govpost.gateway.ledger.claims import Carriage, Claim, Claims, Settled, Settlement
 from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
-from govpost.gateway.ledger.outbox import Carriage, Claim, Claims, Outbox, Render, Settled, Settlement
+from govpost.gateway.ledger.outbox import Outbox, Render
 from govpost.gateway.ledger.polls import Poll
 from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.reads import DestinationRow, Reader

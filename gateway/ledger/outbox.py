@@ -5,291 +5,31 @@ lease number; from a former owner only `taken` still counts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, select, update
 
 from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal
+from govpost.gateway.ledger import _outbox_sql as sql
 from govpost.gateway.ledger._rows import Lane, demote, note, open_event, open_order, park, promote, unpark, withdraw_all
-from govpost.gateway.ledger._sql import Prepared
+from govpost.gateway.ledger.claims import Batch, Carriage, Claim, Claims, DeadReason, Next, Settled, Settlement
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
+from govpost.gateway.ledger.loading import ALONE, MOST_AT_ONCE, Loading, call_of
 from govpost.gateway.ledger.orders import Orders
 from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_in, is_state, orders, refusals
+from govpost.gateway.ledger.tables import State, deliveries, is_state
 from govpost.schemas import Amend, Cause, Event, Outcome, OutcomeKind, Party, Status, Update
 from govpost.schemas.errors import BreakageError, KeyFileError, LedgerError, MappingError
 
-__all__ = [
-    "Batch",
-    "Carriage",
-    "Claim",
-    "Claims",
-    "DeadReason",
-    "Next",
-    "Outbox",
-    "Render",
-    "Settled",
-    "Settlement",
-]
+__all__ = ["Outbox", "Render"]
 
-
-class DeadReason(StrEnum):
-    """Why a delivery waits for a person."""
-
-    #: The destination said no, and would again.
-    REFUSED = "refused"
-    #: Tried for as long as the settings allow.
-    EXHAUSTED = "exhausted"
-    #: It may have arrived, and there is no way to find out.
-    UNCERTAIN = "uncertain"
-    #: The destination asked us to wait for longer than a day.
-    WAIT_TOO_LONG = "wait_too_long"
-    #: Its sealed content does not open: it was changed, or the key file lacks its key.
-    UNREADABLE = "unreadable"
-
-
-class Next(StrEnum):
-    """What happens to a delivery after an attempt."""
-
-    SETTLE = "settle"
-    RETRY = "retry"
-    BURY = "bury"
-
-
-@dataclass(frozen=True, slots=True)
-class Carriage:
-    """How deliveries travel to a destination (its adapter's manifest)."""
-
-    #: Call → how many deliveries one request may carry, where that is more than one.
-    batches: Mapping[str, int] = field(default_factory=dict)
-    #: It is asked before an uncertain delivery goes out again, which therefore travels alone.
-    has_probe: bool = False
-    #: Its updates are told from the order's whole history.
-    needs_history: bool = False
-    #: To it the legs of a round trip are orders of their own.
-    places_legs_apart: bool = False
-    #: Evidence leaves with its updates.
-    takes_proof: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery leased to a worker."""
-
-    owed: Owed | OwedRefusal
-    #: What it is about: an order, or an order that was not taken.
-    order_id: str
-    portal: str
-    kind: DeliveryKind
-    destination: str
-    document: Document | None
-    #: The newest attempt ended unknown: ask before telling again.
-    is_uncertain: bool
-    lease_no: int
-    attempts: int
-    first_tried_at: datetime
-    #: Something may have reached the destination before this claim.
-    maybe_sent: bool
-    #: Why there is no document: it cannot be said in the destination's words, or its adapter broke.
-    unsayable: Outcome | None = None
-
-    @property
-    def delivery_id(self) -> str:
-        """The delivery's number."""
-        return self.owed.delivery_id
-
-    @property
-    def lane(self) -> Lane:
-        """The lane it stands in."""
-        return Lane(self.order_id, self.destination)
-
-
-#: What one request carries: deliveries of one call, those of one lane in its order.
-Batch = tuple[Claim, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a claim brought, and when the next delivery falls due (None: nothing is waiting)."""
-
-    batches: tuple[Batch, ...] = ()
-    next_due_at: datetime | None = None
-
-    @property
-    def claims(self) -> Batch:
-        """Everything that was leased."""
-        return tuple(claim for batch in self.batches for claim in batch)
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The end of an attempt, and what is to become of the delivery."""
-
-    claim: Claim
-    outcome: Outcome
-    next: Next
-    started_at: datetime
-    due_at: datetime | None = None
-    #: What is known of the delivery after this attempt: may it be there?
-    is_uncertain: bool = False
-    dead_reason: DeadReason | None = None
-    #: Set for outcomes that speak of the destination as a whole.
-    is_breakage: bool = False
-    is_lockout: bool = False
-    #: False where nobody was asked: that the destination is well cannot be told from it.
-    is_answer: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What came of settling."""
-
-    #: False: the lease was lost meanwhile, and the outcome no longer counts.
-    counts: bool
-    #: The destination pauses by this attempt, until then.
-    paused_until: datetime | None = None
-    #: The destination was broken, and answers again.
-    opened: bool = False
-
-
-_OWED = (
-    select(
-        deliveries,
-        orders.c.sealed.label("sealed_order"),
-        orders.c.portal,
-        orders.c.waybill_no,
-        orders.c.return_waybill_no,
-        events.c.source.label("event_source"),
-        events.c.event_id,
-        events.c.sealed.label("sealed_event"),
-    )
-    .outerjoin(orders, orders.c.order_id == deliveries.c.order_id)
-    .outerjoin(events, events.c.event_no == deliveries.c.event_no)
-    .where(deliveries.c.destination == bindparam("name"))
-)
-_HEADS = Prepared(
-    _OWED.where(is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
-    .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
-    .limit(bindparam("most"))
-)
-#: What stands behind a head in its lane.
-_FOLLOWERS = Prepared(
-    _OWED.where(
-        deliveries.c.order_id == bindparam("key"),
-        is_in(State.HELD, State.QUEUED),
-        tuple_(deliveries.c.rank, deliveries.c.delivery_no) > tuple_(bindparam("rank_no"), bindparam("no")),
-    )
-    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
-    .limit(bindparam("most"))
-)
-_REFUSED = Prepared(
-    select(refusals.c.portal_ref, refusals.c.reason, refusals.c.sealed).where(refusals.c.refusal_id == bindparam("rid"))
-)
-_NEXT_DUE = Prepared(
-    select(func.min(deliveries.c.due_at)).where(deliveries.c.destination == bindparam("name"), is_state(State.DUE))
-)
-_LEASE = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"), is_in(State.DUE, State.QUEUED))
-    .values(
-        state=State.LEASED,
-        worker_id=bindparam("worker"),
-        lease_no=deliveries.c.lease_no + 1,
-        leased_at=bindparam("now"),
-        attempts=deliveries.c.attempts + 1,
-        first_tried_at=func.coalesce(deliveries.c.first_tried_at, bindparam("now")),
-        maybe_sent=True,
-        call=bindparam("call_name"),
-        sealed_body=bindparam("body"),
-    )
-)
-_SETTLED_BEFORE = Prepared(
-    select(
-        deliveries.c.told_status,
-        deliveries.c.leg,
-        deliveries.c.corrects,
-        events.c.source.label("event_source"),
-        events.c.event_id,
-        events.c.sealed.label("sealed_event"),
-    )
-    .join(events, events.c.event_no == deliveries.c.event_no)
-    .where(
-        deliveries.c.order_id == bindparam("key"),
-        deliveries.c.destination == bindparam("name"),
-        is_state(State.SETTLED),
-        deliveries.c.outcome == OutcomeKind.TAKEN,
-    )
-    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
-)
-_HISTORY = Prepared(
-    select(events.c.source, events.c.event_id, events.c.sealed)
-    .where(
-        events.c.order_id == bindparam("key"),
-        events.c.event_no <= bindparam("no"),
-        events.c.moved,
-        events.c.revoked_by.is_(None),
-        events.c.status.is_not(None),
-    )
-    .order_by(events.c.event_no)
-)
-_HOLDER = Prepared(
-    select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
-        deliveries.c.delivery_id == bindparam("did")
-    )
-)
-_END = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"))
-    .values(
-        state=bindparam("to"),
-        worker_id=None,
-        is_uncertain=bindparam("uncertain"),
-        maybe_sent=bindparam("maybe"),
-        outcome=bindparam("kind_of_outcome"),
-        code=bindparam("far_code"),
-        sealed_text=bindparam("far_text"),
-        dead_reason=bindparam("why_dead"),
-        due_at=bindparam("again"),
-        ended_at=bindparam("end"),
-    )
-)
-_BURY = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"))
-    .values(state=State.DEAD, code="", dead_reason=bindparam("why_dead"), ended_at=bindparam("end"))
-)
-_ATTEMPT = Prepared(insert(attempts))
-_ORPHANS = select(
-    deliveries.c.delivery_id,
-    deliveries.c.order_id,
-    deliveries.c.destination,
-    deliveries.c.worker_id,
-    deliveries.c.leased_at,
-).where(is_state(State.LEASED))
-_RECLAIM = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.LEASED))
-    .values(
-        state=State.QUEUED,
-        worker_id=None,
-        is_uncertain=True,
-        outcome="unknown",
-        code="worker_died",
-        due_at=bindparam("ask"),
-    )
-)
 
 Render = Callable[[str, Owed | OwedRefusal], Document]
-
-#: How many deliveries one claim may lease where they travel in batches: the writer serves nobody else meanwhile.
-_MOST_AT_ONCE = 200
 
 
 class Outbox:
@@ -317,17 +57,17 @@ class Outbox:
         allowed = allowance(connection, destination, most, now=now)
         if allowed.most == 0:
             return Claims(next_due_at=allowed.again_at)
-        carriage = self._carriage.get(destination, _ALONE)
+        carriage = self._carriage.get(destination, ALONE)
         if allowed.is_trial or not carriage.batches:
-            heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
+            heads = sql.HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
             tried = (self._claim_one(connection, head, render, now=now) for head in heads)
             batches: tuple[Batch, ...] = tuple((claim,) for claim in tried if claim is not None)
         else:
             batches = self._batches(connection, destination, carriage, most=allowed.most, render=render, now=now)
         claims = Claims(batches, None).claims
         if claims:
-            _LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
-        return Claims(batches, _NEXT_DUE.on(connection, {"name": destination}).scalar())
+            sql.LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
+        return Claims(batches, sql.NEXT_DUE.on(connection, {"name": destination}).scalar())
 
     def _batches(
         self,
@@ -340,8 +80,8 @@ class Outbox:
         now: datetime,
     ) -> tuple[Batch, ...]:
         """Fill batches with the heads of lanes and their direct followers of the same call."""
-        loading = _Loading(carriage, most)
-        for head in _HEADS.on(connection, {"name": destination, "now": now, "most": _MOST_AT_ONCE}).all():
+        loading = Loading(carriage, most)
+        for head in sql.HEADS.on(connection, {"name": destination, "now": now, "most": MOST_AT_ONCE}).all():
             if loading.is_full:
                 break
             claim = self._claim_one(connection, head, render, now=now)
@@ -349,7 +89,7 @@ class Outbox:
                 continue
             for follower in self._followers(connection, head, most=loading.room(claim), now=now):
                 next_claim = self._claim_one(connection, follower, render, now=now)
-                if next_claim is None or not loading.join(next_claim, _call(claim)):
+                if next_claim is None or not loading.join(next_claim, call_of(claim)):
                     break
         return loading.batches
 
@@ -359,7 +99,7 @@ class Outbox:
         if most == 0:
             return
         facts = {"name": head.destination, "key": head.order_id, "rank_no": head.rank, "no": head.delivery_no}
-        for row in _FOLLOWERS.on(connection, {**facts, "most": most}).all():
+        for row in sql.FOLLOWERS.on(connection, {**facts, "most": most}).all():
             if row.state == State.HELD or (row.due_at is not None and row.due_at > now):
                 return
             yield row
@@ -399,7 +139,7 @@ class Outbox:
     @staticmethod
     def _bury_unreadable(connection: Connection, head: Row[Any], *, now: datetime) -> None:
         """Set one aside that does not open, so that it stops its own lane and nothing else."""
-        _BURY.on(connection, {"did": head.delivery_id, "why_dead": DeadReason.UNREADABLE, "end": now})
+        sql.BURY.on(connection, {"did": head.delivery_id, "why_dead": DeadReason.UNREADABLE, "end": now})
         park(connection, Lane(head.order_id, head.destination), reason=DeadReason.UNREADABLE, now=now)
 
     def _lease(self, claim: Claim, worker_id: str, *, now: datetime) -> dict[str, Any]:
@@ -430,18 +170,18 @@ class Outbox:
 
     def _proven(self, head: Row[Any], update: Update | None) -> Update | None:
         """Give an update its evidence, where the destination is the one that takes it."""
-        if update is None or not self._carriage.get(head.destination, _ALONE).takes_proof:
+        if update is None or not self._carriage.get(head.destination, ALONE).takes_proof:
             return update
         return replace(update, event=self._proofs.load(update.event))
 
     def _history(self, connection: Connection, head: Row[Any]) -> tuple[Event, ...]:
-        if head.event_no is None or not self._carriage.get(head.destination, _ALONE).needs_history:
+        if head.event_no is None or not self._carriage.get(head.destination, ALONE).needs_history:
             return ()
-        rows = _HISTORY.on(connection, {"key": head.order_id, "no": head.event_no})
+        rows = sql.HISTORY.on(connection, {"key": head.order_id, "no": head.event_no})
         return tuple(open_event(self._sealer, row.source, row.event_id, row.sealed) for row in rows)
 
     def _owed_refusal(self, connection: Connection, head: Row[Any]) -> OwedRefusal:
-        refused = _REFUSED.on(connection, {"rid": head.order_id}).one()
+        refused = sql.REFUSED.on(connection, {"rid": head.order_id}).one()
         content = open_refused(self._sealer, head.order_id, refused.sealed)
         return OwedRefusal(head.delivery_id, refused.portal_ref, refused.reason, head.created_at, content)
 
@@ -463,7 +203,7 @@ class Outbox:
 
     def _settled_before(self, connection: Connection, head: Row[Any]) -> tuple[Update, ...]:
         numbers = (head.waybill_no, head.return_waybill_no)
-        rows = _SETTLED_BEFORE.on(connection, {"key": head.order_id, "name": head.destination}).all()
+        rows = sql.SETTLED_BEFORE.on(connection, {"key": head.order_id, "name": head.destination}).all()
         updates = (self._update(row, head.order_id, numbers) for row in rows)
         return tuple(update for update in updates if update is not None)
 
@@ -495,7 +235,7 @@ class Outbox:
             )
         elif settlement.is_answer:
             opened = answered(connection, claim.destination)
-        holder = _HOLDER.on(connection, {"did": delivery_id}).one()
+        holder = sql.HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
         is_taken = settlement.outcome.kind is OutcomeKind.TAKEN
         if is_taken:
@@ -506,7 +246,7 @@ class Outbox:
         return Settled(counts=True, paused_until=paused_until, opened=opened)
 
     def _note_attempt(self, connection: Connection, settlement: Settlement, worker_id: str, *, now: datetime) -> None:
-        _ATTEMPT.on(
+        sql.ATTEMPT.on(
             connection,
             {
                 "delivery_id": settlement.claim.delivery_id,
@@ -544,7 +284,7 @@ class Outbox:
         claim, outcome = settlement.claim, settlement.outcome
         delivery_id, lane = claim.delivery_id, claim.lane
         to = {Next.SETTLE: State.SETTLED, Next.RETRY: State.QUEUED, Next.BURY: State.DEAD}[settlement.next]
-        _END.on(
+        sql.END.on(
             connection,
             {
                 "did": delivery_id,
@@ -591,12 +331,12 @@ class Outbox:
     @staticmethod
     def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
         """Take work from dead workers: it may have been sent, so it is uncertain, and asked after a time-out."""
-        orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
+        orphans = connection.execute(sql.ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
         ask_at = now + timedelta(seconds=probe_after_s)
         for orphan in orphans:
-            _RECLAIM.on(connection, {"did": orphan.delivery_id, "ask": ask_at})
+            sql.RECLAIM.on(connection, {"did": orphan.delivery_id, "ask": ask_at})
             promote(connection, Lane(orphan.order_id, orphan.destination), now=ask_at)
-            _ATTEMPT.on(
+            sql.ATTEMPT.on(
                 connection,
                 {
                     "delivery_id": orphan.delivery_id,
@@ -657,70 +397,6 @@ class Outbox:
             )
             .values(state=State.SETTLED, outcome="taken", code="dropped_placement", ended_at=now)
         )
-
-
-_ALONE = Carriage()
-
-
-class _Loading:
-    """Batches while they are filled: at most so many, and not more deliveries than one claim may lease."""
-
-    def __init__(self, carriage: Carriage, most: int) -> None:
-        self._carriage = carriage
-        self._most = most
-        self._all: list[list[Claim]] = []
-        #: Call → the batch that still has room.
-        self._open: dict[str, list[Claim]] = {}
-        self._count = 0
-
-    @property
-    def is_full(self) -> bool:
-        return self._count >= _MOST_AT_ONCE or (len(self._all) >= self._most and not self._open)
-
-    @property
-    def batches(self) -> tuple[Batch, ...]:
-        return tuple(map(tuple, self._all))
-
-    def take(self, claim: Claim) -> bool:
-        """Load the head of a lane; False where it has no room, or travels alone."""
-        size = self._size(claim)
-        batch = self._open.get(_call(claim)) if size > 1 else None
-        if batch is None:
-            if len(self._all) >= self._most:
-                return False
-            batch = []
-            self._all.append(batch)
-        self._put(claim, batch, size)
-        return size > 1
-
-    def join(self, claim: Claim, call: str) -> bool:
-        """Load one behind the head that was loaded last; False where it cannot share that head's request."""
-        size = self._size(claim)
-        if _call(claim) != call or size == 1:
-            return False
-        self._put(claim, self._open[call], size)
-        return True
-
-    def room(self, head: Claim) -> int:
-        """Tell how many may still join the batch of `head`."""
-        batch = self._open.get(_call(head), ())
-        return min(self._size(head) - len(batch), _MOST_AT_ONCE - self._count) if batch else 0
-
-    def _put(self, claim: Claim, batch: list[Claim], size: int) -> None:
-        batch.append(claim)
-        self._count += 1
-        if len(batch) < size:
-            self._open[_call(claim)] = batch
-        else:
-            self._open.pop(_call(claim), None)
-
-    def _size(self, claim: Claim) -> int:
-        is_asked_after = claim.is_uncertain and self._carriage.has_probe
-        return 1 if is_asked_after else self._carriage.batches.get(_call(claim), 1)
-
-
-def _call(claim: Claim) -> str:
-    return claim.document.call if claim.document else ""
 
 
 def _dead(connection: Connection, delivery_id: str) -> Row[str, str, str, str]:
