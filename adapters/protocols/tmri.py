@@ -31,6 +31,7 @@ _ENCODED_MARKUP = re.compile(r"%3C", re.IGNORECASE)
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: A text that is nothing but URL-encoding, with Chinese in it. No text of people looks so.
 _ENCODED_TWICE = re.compile(r"(?=.*%[89A-F])(?:[A-Za-z0-9_.~*+-]|%[0-9A-F]{2})+", re.IGNORECASE)
+_PLAIN_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REFERENCE = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -101,14 +102,19 @@ def _record(element: Any, *, is_encoded: bool) -> Record:
     fault = None
     for member in element:
         if member.tag in fields:
-            fault = fault or MappingError(member.tag, "comes twice")
+            fault = fault or _fault(member, "comes twice")
             continue
         try:
             fields[member.tag] = _text(member, is_encoded=is_encoded)
         except ValueError as error:
             fields[member.tag] = "".join(member.itertext())
-            fault = fault or MappingError(member.tag, str(error))
+            fault = fault or _fault(member, str(error))
     return Record(fields, fault)
+
+
+def _fault(member: Any, reason: str) -> MappingError:
+    """Name an element by its tag, unless that is none that anybody would choose."""
+    return MappingError(member.tag if _PLAIN_TAG.fullmatch(member.tag) else "an element", reason)
 
 
 def _text(member: Any, *, is_encoded: bool) -> str:

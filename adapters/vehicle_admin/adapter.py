@@ -1,6 +1,6 @@
 """车管 便民通 is asked office by office for mailings, and told what becomes of them (contract: vehicle_admin)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -12,7 +12,7 @@ from govpost.adapters.protocols.tmri import Answer, build_document
 from govpost.adapters.sentences import REASONS, describe_update
 from govpost.adapters.vehicle_admin.calls import SERVICES, OutAccess, judged
 from govpost.adapters.vehicle_admin.codes import QUERY_CODES, STATES, WRITE_CODES
-from govpost.adapters.vehicle_admin.records import note_unread, read_record, serial_no
+from govpost.adapters.vehicle_admin.records import note_unread, read_record, split_ref
 from govpost.adapters.vehicle_admin.rounds import Round, Window
 from govpost.adapters.vehicle_admin.settings import VehicleAdminSettings, VehicleOffice, vehicle_offices
 from govpost.schemas import (
@@ -126,7 +126,7 @@ class VehicleAdmin:
         ]
         if is_full and window.is_one_second:
             commands.append(note_unread(glbm, _condition(glbm, window)))
-        after = round_.answered(glbm, is_full=is_full, now=now)
+        after = round_.answered(glbm, list(_times(answer)), is_full=is_full, now=now)
         return Page(tuple(commands), after.cursor, after.has_more)
 
     def _nothing(self, failures: Mapping[str, Outcome], round_: Round, *, now: int) -> Page | Outcome:
@@ -182,7 +182,7 @@ class VehicleAdmin:
 
     def _address(self, portal_ref: str) -> tuple[str, str]:
         """Find the office and the lsh that a portal_ref means."""
-        named = serial_no(portal_ref)
+        named = split_ref(portal_ref)
         if named is None:
             raise UnsupportedFeatureError("portal_ref", "there is no lsh that could be written back to")
         if named[0] not in self._offices:
@@ -203,6 +203,15 @@ def _is_full(answer: Answer) -> bool:
     """Tell whether there may be more than came: as many as there can be, or fewer than it says there are."""
     came = len(answer.records)
     return came >= MOST_RECORDS or (answer.rownum or 0) > came
+
+
+def _times(answer: Answer) -> Iterator[int]:
+    """List when the records were last changed, where they say so."""
+    for record in answer.records:
+        try:
+            yield _seconds(DASHED.decode(record.fields.get("gxsj")))
+        except ValueError:
+            continue
 
 
 def _document(glbm: str, values: Mapping[str, str], delivery_id: str) -> Document:

@@ -26,23 +26,22 @@ from govpost.schemas import Direction, Mode, OrderContent, Place, Refuse
 from govpost.schemas.documents import JsonObject
 from govpost.schemas.errors import MappingError
 
-__all__ = ["note_unread", "read_record", "serial_no"]
+__all__ = ["note_unread", "read_record", "split_ref"]
 
 _REF = re.compile(r"([0-9A-Za-z]+)-(.+)")
 
 
 def read_record(record: Record, asked: VehicleOffice, *, offices: Mapping[str, VehicleOffice]) -> Place | Refuse:
     """Read one record of the office that was asked; what is broken is refused, its member at fault named."""
-    fields = {"glbm": asked.glbm, **{name: value for name, value in record.fields.items() if value}}
-    office = offices.get(fields["glbm"])
-    content = order_content(fields)
+    content = order_content(record.fields)
+    office = offices.get(record.fields.get("glbm", ""))
     try:
-        return Place(_order(record, fields, office), content)
+        return Place(_order(record, office or asked), content)
     except MappingError as error:
-        return Refuse(_ref(fields, office or asked), str(error), content, error.path or None)
+        return Refuse(_ref(content, office or asked), str(error), content, error.path or None)
 
 
-def serial_no(portal_ref: str) -> tuple[str, str] | None:
+def split_ref(portal_ref: str) -> tuple[str, str] | None:
     """Split a portal_ref into glbm and lsh; None where no record can be written back under it."""
     match = _REF.fullmatch(portal_ref)
     return (match[1], match[2]) if match and _is_serial_no(match[2]) else None
@@ -54,10 +53,11 @@ def note_unread(glbm: str, condition: JsonObject) -> Refuse:
     return Refuse(f"{glbm} at {condition['kssj']}", reason, condition)
 
 
-def _order(record: Record, fields: JsonObject, office: VehicleOffice | None) -> OrderContent:
+def _order(record: Record, office: VehicleOffice) -> OrderContent:
     if record.fault is not None:
         raise record.fault
-    if office is None:
+    fields = record.fields
+    if fields.get("glbm", office.glbm) not in {"", office.glbm}:
         raise MappingError("glbm", "is no office of these settings")
     phone = "sjhm" if fields.get("sjhm") or not fields.get("lxdh") else "lxdh"
     document = {
@@ -78,16 +78,16 @@ def _order(record: Record, fields: JsonObject, office: VehicleOffice | None) -> 
 def _matter_name(fields: JsonObject) -> str:
     """Call the matter by ywlx and kqzz, so that a note on the mail says both; an unknown ywlx is refused elsewhere."""
     try:
-        return KINDS.get(fields.get("ywlx", ""), "") + CROSSINGS.decode(fields.get("kqzz", "0"))
+        return KINDS.get(fields.get("ywlx", ""), "") + CROSSINGS.decode(fields.get("kqzz") or "0")
     except ValueError as error:
         raise MappingError("kqzz", str(error)) from None
 
 
-def _ref(fields: JsonObject, office: VehicleOffice) -> str:
+def _ref(content: JsonObject, office: VehicleOffice) -> str:
     """Name a record; one that has no lsh to be written back under gets a name that no record can have."""
-    if _is_serial_no(fields.get("lsh")):
-        return f"{office.glbm}-{fields['lsh']}"
-    digest = sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    if _is_serial_no(content.get("lsh")):
+        return f"{office.glbm}-{content['lsh']}"
+    digest = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return f"{office.glbm} no lsh {digest[:32]}"
 
 

@@ -1,7 +1,7 @@
 """Go round the offices: whose turn it is, and from when to when it is asked (contract: vehicle_admin, 02Y01).
 
 A round asks every office for what changed up to one moment, the same for all. Where an answer is full, the window is
-halved. A page is one answer; the cursor between two pages holds who is left, and how far each office was read.
+split. A page is one answer; the cursor between two pages holds who is left, and how far each office was read.
 Times are Unix seconds here.
 """
 
@@ -44,6 +44,12 @@ class Window(NamedTuple):
     def is_one_second(self) -> bool:
         """Whether it cannot be split."""
         return self.end - self.start <= 1
+
+    def middle(self, times: Sequence[int]) -> int:
+        """Find the median of times within, or else the middle, between the ends."""
+        within = sorted(time for time in times if time in range(*self))
+        middle = within[len(within) // 2] if within else sum(self) // 2
+        return max(middle, self.start + 1)
 
 
 class _Cursor(Model):
@@ -105,11 +111,14 @@ class Round:
         mark = self.marks[glbm]
         return Window(mark.start, mark.end or self.to)
 
-    def answered(self, glbm: str, *, is_full: bool, now: int) -> Self:
-        """Note that an office has answered for its window; `is_full` where there may be more than came."""
+    def answered(self, glbm: str, times: Sequence[int], *, is_full: bool, now: int) -> Self:
+        """Note that an office has answered for its window, with records of these times.
+
+        `is_full` where there may be more than came. The window is then split where half of those that came lie before.
+        """
         mark, window = self.marks[glbm], self.window(glbm)
         if is_full and not window.is_one_second:
-            return self._marked(glbm, mark._replace(end=window.start + (window.end - window.start) // 2))
+            return self._marked(glbm, mark._replace(end=window.middle(times)))
         if is_full:
             mark = mark._replace(again=mark.again or window.start)
         if window.end < self.to:
