@@ -109,8 +109,7 @@ def _answer(envelope: Any) -> Any:
 
 
 def _plain(answer: Any, *, returned: str) -> None:
-    """Leave of an answer what zeep needs: types that it would look up elsewhere, and namespaces of relays, go."""
+    """Leave of an answer what zeep needs: types that it would look up elsewhere go."""
     if len(answer) != 1 or etree.QName(answer[0]).localname != returned or len(answer[0]):
         raise UnreadableError("answer does not return one text")
-    answer[0].tag = returned
     answer[0].attrib.clear()

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from govpost.adapters.fields import CodeTable
 from govpost.adapters.protocols.tmri import FAILURE
 from govpost.schemas import OutcomeKind, Payer, Status
-from govpost.schemas.order import RESIDENT_ID_CARD
 
 __all__ = ["CROSSINGS", "ID_TYPES", "KINDS", "PAYERS", "QUERY_CODES", "STATES", "WRITE_CODES"]
 
@@ -15,8 +14,8 @@ KINDS: Mapping[str, str] = {"JSZ": "驾驶证", "XSZ": "行驶证", "HP": "号�
 #: kqzz, and what it adds to the matter's name: made in another district than the owner's
 CROSSINGS = CodeTable({"0": "", "1": "（跨区制证）"})
 
-#: sfzmmc: 居民身份证; GA/T 517
-ID_TYPES = CodeTable({"A": RESIDENT_ID_CARD})
+#: sfzmmc: 居民身份证; ours is GA/T 517's
+ID_TYPES = CodeTable({"A": "111"})
 
 #: ffr: 个人, 政府
 PAYERS = CodeTable({"1": Payer.APPLICANT, "2": Payer.GOVERNMENT})

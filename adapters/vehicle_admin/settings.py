@@ -13,7 +13,7 @@ from govpost.schemas._model import Model
 from govpost.schemas.divisions import division
 from govpost.schemas.documents import JsonObject
 from govpost.schemas.identifiers import Phone
-from govpost.schemas.order import PersonName, Street
+from govpost.schemas.order import PersonName
 
 __all__ = ["OfficeSettings", "VehicleAdminSettings", "VehicleOffice", "vehicle_offices"]
 
@@ -37,7 +37,7 @@ class OfficeSettings(Model):
     #: Where a courier reaches the office; without one, the recipient's own number stands in for it.
     phone: Phone | None = None
     #: Where mail comes back to, from the province down; without one, the office's name and division stand in for it.
-    address: Street | None = None
+    address: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
 
 class VehicleAdminSettings(AdapterSettings):

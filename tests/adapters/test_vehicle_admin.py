@@ -1,4 +1,4 @@
-"""车管: three ways to call, every record read or refused by name, rounds that lose nothing, write-backs and corrections."""
+"""车管: three ways to call, every record read or refused by name, rounds that lose nothing, and write-backs."""
 
 import json
 import re
@@ -363,12 +363,12 @@ def test_what_is_optional_may_be_missing(portal, name):
 
 
 def test_an_id_document_may_be_missing_as_a_whole(portal):
-    """sfzmmc with sfzmhm: both or neither."""
+    """Both or neither: sfzmmc and sfzmhm."""
     assert _one(portal, sfzmmc=None, sfzmhm=None).order.recipient.id_document is None
 
 
 def test_a_landline_stands_in_for_a_mobile(portal):
-    """sjhm goes first; the other one is kept."""
+    """Where there is sjhm it goes first, and the other one is kept."""
     place = _one(portal, sjhm="", lxdh="023-62880123")
     assert place.order.recipient.phone == "023-62880123"
     assert order_to_wire(LANDLINE_FIELDS, place.order, keep_extras=True) == drop_empty(
@@ -395,7 +395,7 @@ def test_only_names_of_documents_have_words(portal):
 
 
 def test_a_sender_is_made_of_what_the_settings_say(portal):
-    """dwmc for the name and, with the division that glbm begins with, for the address; the recipient's number."""
+    """The name from dwmc, as the address, in the division that glbm begins with; the recipient's number."""
     sender = _one(portal).order.sender
     assert sender.model_dump(exclude_none=True) == {
         "name": "重庆市车辆管理所",
@@ -691,7 +691,7 @@ def test_full_windows_are_split_until_everything_is_read(seed):
     assert outcome is None
     assert set(_read_lsh(pages)) == set(range(1000))
     assert max(len(page.commands) for page in pages) <= 100
-    assert sum(far.asked.values()) < 200
+    assert sum(far.asked.values()) < 60
     later = [(dice.choice(GLBMS[:3]), NOW.replace(microsecond=0) + timedelta(seconds=n)) for n in range(400)]
     far.taken, far.records = set(range(1000)), records + later
     pages, _, _ = _ask(portal, far, cursor, NOW + timedelta(hours=1))
@@ -934,7 +934,7 @@ def test_a_leg_is_said_with_two_only(portal, leg):
     [(Status.ACCEPTED, "1"), (Status.NUMBERED, "2"), (Status.UNDELIVERED, "7"), (Status.DELIVERED, "6")],
 )
 def test_a_correction_is_one_more_write(portal, status, code):
-    """yjzt 1 and 2 included; the sentence begins 更正."""
+    """Also to yjzt 1 and 2; the sentence begins 更正."""
     event = Event(event_id="e2", occurred_at=NOW, revokes="e1")
     record = _written(portal, _owed(status, event=event, corrects="01HGGY4B5R0000000000000CD1"))
     assert (record["yjzt"], record["czms"].startswith(_said("更正"))) == (code, True)
@@ -947,7 +947,7 @@ def test_a_cancel_and_an_order_taken_need_no_waybill(portal):
 
 
 def test_a_record_is_given_back(portal):
-    """yjzt 10 with the reason in wtyy, cut at 100 characters, markup written full-width."""
+    """As yjzt 10 with the reason in wtyy, cut at 100 characters, markup written full-width."""
     owed = OwedRefusal("0" * 25 + "7", REF, "xm: <" + "x" * 200, NOW, {})
     document = portal.refuse(owed)
     assert document.body.decode("ascii") == (

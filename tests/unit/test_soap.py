@@ -1,13 +1,14 @@
-"""SOAP as Axis speaks it: arguments in the WSDL's order, answers in any dress, and nothing hostile parsed or fetched."""
+"""SOAP as Axis speaks it: arguments in the WSDL's order, answers in any dress, nothing hostile parsed or fetched."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from threading import Barrier
 from xml.sax.saxutils import escape
 
 import pytest
 from lxml import etree
-from zeep.exceptions import ValidationError
+from zeep.exceptions import ExternalReferenceForbidden, ValidationError
 
 from govpost.adapters.protocols.guarded_xml import decode_xml, parse_xml
 from govpost.adapters.protocols.soap import HEADERS, MAX_BYTES, SoapService, load_service
@@ -254,10 +255,14 @@ def test_a_wsdl_is_parsed_once_for_all_threads():
         assert body.count(f">{number}<".encode()) == 4
 
 
-def test_a_wsdl_that_wants_another_document_is_refused():
-    """zeep has nothing to load it with."""
-    imported = '<wsdl:import namespace="urn:x" location="http://127.0.0.1:9/x.wsdl"/>'
-    wsdl = f'<wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/">{imported}</wsdl:definitions>'
-    with pytest.raises(Exception, match=r"127\.0\.0\.1|another document") as raised:
-        SoapService(wsdl.encode())
-    assert not isinstance(raised.value, OSError)
+def test_a_wsdl_that_wants_another_document_is_refused(tmp_path):
+    """There is nothing to load it with, from the network or from the disk."""
+    (tmp_path / "other.wsdl").write_bytes(files(WIRE[0]).joinpath(*WIRE[1:], "TmriOutAccess.wsdl").read_bytes())
+    for location, error in (
+        ("http://127.0.0.1:9/other.wsdl", ExternalReferenceForbidden),
+        ((tmp_path / "other.wsdl").as_uri(), UnreadableError),
+    ):
+        imported = f'<wsdl:import namespace="urn:x" location="{location}"/>'
+        wsdl = f'<wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/">{imported}</wsdl:definitions>'
+        with pytest.raises(error):
+            SoapService(wsdl.encode())

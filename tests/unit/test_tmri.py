@@ -1,4 +1,4 @@
-"""TMRI's documents: written as the example is, any text there and back, and what is wrong with one value or with all."""
+"""TMRI's documents: written as the example is, any text there and back, what is wrong with a value or with all."""
 
 import json
 import re
