@@ -85,8 +85,8 @@ class VehicleAdmin:
                     raise
                 answer = error.outcome
             if isinstance(answer, Answer):
-                round_ = round_.failing(tuple(failures), now=_seconds(source.now()))
-                return self._page(glbm, answer, round_, now=_seconds(source.now()))
+                now = _seconds(source.now())
+                return self._page(glbm, answer, round_.failing(tuple(failures), now=now), now=now)
             if answer.kind in _OF_ALL:
                 return answer
             failures[glbm] = answer

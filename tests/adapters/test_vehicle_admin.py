@@ -77,7 +77,7 @@ TAKEN, REFUSED, UNKNOWN, NOT_SENT = (
 
 
 def _offices(number=1):
-    glbms = [GLBM, *(f"50{100 + n}000400" for n in range(1, number))]
+    glbms = [GLBM, *(f"5002{n:02d}000400" for n in range(1, number))]
     return [{"glbm": glbm, "jkxlh": f"xlh-{glbm}"} for glbm in glbms]
 
 
