@@ -70,13 +70,15 @@ class AdapterSettings(Model):
     #: Plain http to another machine, against all advice.
     allow_http: bool = False
 
-    #: Names of the fields that hold addresses.
+    #: Names of the fields that hold an address, or several.
     addresses: ClassVar[tuple[str, ...]] = ("base_url",)
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         for name in self.addresses:
-            _check_address(name, getattr(self, name), allow_http=self.allow_http)
+            value = getattr(self, name)
+            for address in (value,) if isinstance(value, str) else value:
+                _check_address(name, address, allow_http=self.allow_http)
         return self
 
 
