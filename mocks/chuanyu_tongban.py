@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from math import ceil
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Self
 
 import requests
@@ -32,14 +33,16 @@ from govpost.mocks.base import (
     Heard,
     JsonObject,
     PortalMock,
+    Sample,
     UnfitError,
     dump_json,
     json_reply,
+    load_data,
     load_json_object,
     utc_now,
 )
 from govpost.mocks.faults import Fault, FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 from govpost.schemas.errors import ConfigurationError
 
 __all__ = [
@@ -77,6 +80,8 @@ _SECTION = "[portals.chuanyu_tongban]"
 _OWN_CODES = 1000
 _JSON = "application/json; charset=utf-8"
 _REQ_ID = re.compile(r"[0-9a-f]{32}")
+#: The code for a reqId that came with another encData.
+_REQ_ID_USED = "4013"
 #: Stands where a request has no reqId that an answer could echo.
 _NO_REQ_ID = "0" * 32
 #: Answers that come without an envelope.
@@ -125,6 +130,21 @@ class ChuanyuTongbanMock(PortalMock):
     """
 
     key = "chuanyu_tongban"
+    statuses = MappingProxyType(
+        {
+            "NUMBERED": Status.NUMBERED,
+            "COLLECTED": Status.COLLECTED,
+            "TRANSIT": Status.IN_TRANSIT,
+            "DELIVERING": Status.OUT_FOR_DELIVERY,
+            "DELIVERED": Status.DELIVERED,
+            "FAILED": Status.UNDELIVERED,
+            "RETURNING": Status.RETURNING,
+            "RETURNED": Status.RETURNED,
+            "CANCELLED": Status.CANCELLED,
+            "LOST": Status.LOST,
+            "REVOKED": None,
+        }
+    )
 
     def __init__(
         self,
@@ -182,6 +202,16 @@ class ChuanyuTongbanMock(PortalMock):
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         gateway_url = f"http://{ingress['host']}:{ingress['port']}"
         return cls(**{"gateway_url": gateway_url, "is_strict": False, **known, **_shared_keys(section), **options})
+
+    def settings(self) -> JsonObject:
+        """Give what `[portals.chuanyu_tongban]` must hold; of the gateway's own key, the one of the worked examples."""
+        return {
+            "base_url": self.url,
+            "app_code": self.app_code,
+            "sm4_key": self._sm4_key,
+            "verify_keys": [self.sign_key.public],
+            "sign_key": DEMO_GATEWAY_KEY.private,
+        }
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -264,6 +294,8 @@ class ChuanyuTongbanMock(PortalMock):
         if request.method != "POST":
             raise UnfitError("method", "is not POST", code="404")
         envelope = self._read_envelope(request)
+        if self._denies_req_id(envelope):
+            return self._answer(request, "NotTaken", _said(_REQ_ID_USED, "envelope.reqId: is taken for a used one"))
         seen = self._remember(envelope)
         schema, answer = respond(envelope, seen)
         return self._answer(request, schema, answer)
@@ -306,13 +338,17 @@ class ChuanyuTongbanMock(PortalMock):
         if abs(_from_ms(envelope["timestamp"]) - self.now()) > _CLOCK_TOLERANCE:
             raise UnfitError(f"{where}.timestamp", "is not within 300 s of now", code="4012")
 
+    def _denies_req_id(self, envelope: JsonObject) -> bool:
+        """Tell whether a fresh reqId is denied as one that was used."""
+        is_fresh = envelope["reqId"] not in self._seen
+        return is_fresh and self.plan.draw_own(FaultKind.STALE_NONCE, envelope) is not None
+
     def _remember(self, envelope: JsonObject) -> _Seen:
         req_id, enc_data, now = envelope["reqId"], envelope["encData"], self.now()
         while self._seen and now - next(iter(self._seen.values())).at > _REQUEST_MEMORY:
             del self._seen[next(iter(self._seen))]
-        is_stale = req_id not in self._seen and self.plan.draw_own(FaultKind.STALE_NONCE, envelope) is not None
-        if is_stale or self._seen.setdefault(req_id, _Seen(now, enc_data)).enc_data != enc_data:
-            raise UnfitError("envelope.reqId", "was seen with another encData", code="4013")
+        if self._seen.setdefault(req_id, _Seen(now, enc_data)).enc_data != enc_data:
+            raise UnfitError("envelope.reqId", "was seen with another encData", code=_REQ_ID_USED)
         return self._seen[req_id]
 
     def _open(self, schema: str, envelope: JsonObject) -> JsonObject:
@@ -358,6 +394,11 @@ class ChuanyuTongbanMock(PortalMock):
 
     # --- what the portal sends ----------------------------------------------------------------------------------------
 
+    def samples(self) -> list[Sample]:
+        """Give the forty orders."""
+        orders = load_data("chuanyu_tongban_orders.json")
+        return [Sample(order, {order["bizNo"]: 2 if _is_round_trip(order) else 1}) for order in orders]
+
     def hand_over(self, document: JsonObject) -> WireRequest:
         """Build the request that places an order, given as the contract's samples have it."""
         return self.build_place(document)
@@ -370,7 +411,7 @@ class ChuanyuTongbanMock(PortalMock):
         """Build the request that places an order, under a reqId of its own at each call; its url is path only."""
         biz_no = order.get("bizNo")
         if isinstance(biz_no, str):
-            self.expect(biz_no, is_round_trip=order.get("direction") == "ROUND")
+            self.expect(biz_no, is_round_trip=_is_round_trip(order))
         return self._build("order.place", order)
 
     def build_amend(self, biz_no: str, to: JsonObject) -> WireRequest:
@@ -495,6 +536,10 @@ def _shared_keys(section: Mapping[str, Any]) -> JsonObject:
             f"{_SECTION} verify_keys: the stand-in cannot sign as that portal; use the demo keys of the worked examples"
         )
     return {"verify_keys": (signs,)}
+
+
+def _is_round_trip(order: JsonObject) -> bool:
+    return bool(order.get("direction") == "ROUND")
 
 
 def _said(code: str, message: str, data: JsonObject | None = None) -> JsonObject:

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from random import Random
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -23,6 +24,7 @@ from govpost.mocks.base import (
     Exchange,
     JsonObject,
     Rejection,
+    Story,
     UnfitError,
     dump_json,
     json_reply,
@@ -30,7 +32,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = ["COURSES", "DEMO_AUTHORIZATION", "DEMO_SENDER_NO", "DEMO_SIGN_KEY", "EmsMock", "Notice"]
 
@@ -66,6 +68,33 @@ class EmsMock(CarrierMock):
     """
 
     key = "ems"
+    statuses = MappingProxyType(
+        {
+            "203": Status.COLLECTED,
+            **dict.fromkeys(("303", "305", "336", "345", "389", "954", "713"), Status.IN_TRANSIT),
+            "702": Status.OUT_FOR_DELIVERY,
+            **dict.fromkeys(("704", "748"), Status.DELIVERED),
+            **dict.fromkeys(("749", "750", "751", "747", "756", "802", "803", "651"), Status.IN_TRANSIT),
+            "705": Status.UNDELIVERED,
+            **dict.fromkeys(("326", "405", "447", "482", "708", "741"), Status.RETURNING),
+            "711": Status.RETURNED,
+            "801": Status.CANCELLED,
+            **dict.fromkeys(("987", "988"), Status.LOST),
+            **dict.fromkeys(("207", "742", "743", "744")),
+        }
+    )
+    stories = MappingProxyType(
+        {
+            "delivered": Story(("delivered",), Status.DELIVERED),
+            "undelivered, then delivered": Story(("second_try",), Status.DELIVERED),
+            "returned": Story(("returned",), Status.RETURNED),
+            "collection revoked, then made": Story(("collected", "collection_revoked"), Status.DELIVERED),
+            "delivery revoked, then made": Story(("delivered", "revoked"), Status.DELIVERED),
+            "cancelled by the post": Story(("cancelled",), Status.CANCELLED),
+            "lost": Story(("lost",), Status.LOST),
+            "there and back": Story(("round_trip",), Status.DELIVERED, legs=2),
+        }
+    )
 
     def __init__(
         self,
@@ -147,6 +176,15 @@ class EmsMock(CarrierMock):
             known["path"] = urlsplit(values["url"]).path
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         return cls(**{"gateway_url": f"http://{ingress['host']}:{ingress['port']}", **known, **options})
+
+    def settings(self) -> JsonObject:
+        """Give what an `ems` section must hold."""
+        return {
+            "url": self.open_url,
+            "sender_no": self.sender_no,
+            "authorization": self._authorization,
+            "sign_key": self._sign_key,
+        }
 
     @property
     def open_url(self) -> str:
@@ -370,6 +408,12 @@ class EmsMock(CarrierMock):
         """
         with self._lock:
             return self.orders[order_id].play(course, now=self.now())
+
+    def happened(self, order_id: str) -> list[tuple[int, Status | None]]:
+        """List the operations on an order's items, but for those that the contract does not know."""
+        with self._lock:
+            played = self.orders[order_id].played if order_id in self.orders else []
+            return [(step.leg, self.statuses[step.op_code]) for step in played if step.op_code in self.statuses]
 
     def push(self, notices: Iterable[Notice] = (), *, most: int = _MAX_BATCH) -> list[tuple[str, str]]:
         """Push to the gateway, some twice or out of order where the plan says so; one (identity, code) each.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import MappingProxyType
 from typing import Any, Self
 
 import requests
@@ -18,6 +19,7 @@ from govpost.mocks.base import (
     CarrierMock,
     JsonObject,
     Member,
+    Story,
     UnfitError,
     check_members,
     dump_json,
@@ -28,7 +30,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = ["COURSES", "DEMO_SECRET", "Mail", "PostalMock", "Step", "sign_webhook"]
 
@@ -38,6 +40,8 @@ _CLOCK_TOLERANCE = timedelta(seconds=300)
 _SINGLE = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
 _MAX_BATCH = 100
+#: What the gateway answers an event that it has now, or had before.
+_TAKEN = frozenset({201, 200})
 _TYPE = "cn.govpost.order."
 _KEY_PREFIX = "whsec_"
 #: An item's life begins this long before the post tells of it, so that none of it lies in the future.
@@ -157,6 +161,19 @@ class PostalMock(CarrierMock):
     """The backend. It answers placements, amendments and cancellations, plays events and sends them to a gateway."""
 
     key = "postal"
+    stands_for = "webhook"
+    stories = MappingProxyType(
+        {
+            "delivered": Story(("delivered",), Status.DELIVERED),
+            "undelivered, then delivered": Story(("second_try",), Status.DELIVERED),
+            "returned": Story(("returned",), Status.RETURNED),
+            "delivered with a signature": Story(("proven",), Status.DELIVERED),
+            "delivery revoked, then made": Story(("delivered", "revoked"), Status.DELIVERED),
+            "cancelled by the post": Story(("cancelled",), Status.CANCELLED),
+            "lost": Story(("lost",), Status.LOST),
+            "there and back": Story(("round_trip",), Status.DELIVERED, legs=2),
+        }
+    )
 
     def __init__(
         self,
@@ -183,11 +200,13 @@ class PostalMock(CarrierMock):
         self.tells_numbers = tells_numbers
         self.gateway_url = gateway_url.rstrip("/")
         self.api_token = api_token
+        self.untold: list[JsonObject] = []
         self.orders: dict[str, Mail] = {}
         #: order_id → how many distinct placements (CloudEvents ids) asked to mail it. Over 1: mailed twice.
         self.placements: Counter[str] = Counter()
         #: CloudEvents id → how often it came again.
         self.repeats: Counter[str] = Counter()
+        self._secret = secret
         self._key = _key_of(secret)
         self._first_serial = Random(f"{seed}/serials").randrange(10**8)
         self._serials = 0
@@ -213,6 +232,10 @@ class PostalMock(CarrierMock):
         }
         return cls(secret, **{**known, **options})
 
+    def settings(self) -> JsonObject:
+        """Give what a `webhook` section must hold."""
+        return {"url": self.orders_url, "secret": self._secret}
+
     @property
     def orders_url(self) -> str:
         """What a gateway's settings call `url`."""
@@ -226,6 +249,7 @@ class PostalMock(CarrierMock):
             super().reset()
             for memory in (self.orders, self.placements, self.repeats, self._answered):
                 memory.clear()
+            self.untold.clear()
 
     def state(self) -> JsonObject:
         """Count orders, placements, repeats and what was done twice."""
@@ -393,6 +417,22 @@ class PostalMock(CarrierMock):
             if mail.is_cancelled:
                 raise ValueError("a cancelled order is not mailed")
             return [self._happen(mail, step) for step in _rest(COURSES[course], [step for step, _ in mail.played])]
+
+    def happened(self, order_id: str) -> list[tuple[int, Status | None]]:
+        """List the steps played."""
+        with self._lock:
+            steps = [step for step, _ in self.orders[order_id].played] if order_id in self.orders else []
+            return [(step.leg, None if step.is_revoke else Status(step.status)) for step in steps]
+
+    def push(self, told: Iterable[JsonObject] = (), /) -> list[tuple[str, int]]:
+        """Send events as one list, those first that were not taken before. Raises what requests raises."""
+        self.untold = [*self.untold, *told]
+        if not self.untold:
+            return []
+        answers = self.post_events(self.untold, as_list=True)
+        taken = {event_id for event_id, status in answers if status in _TAKEN}
+        self.untold = [event for event in self.untold if event["event_id"] not in taken]
+        return answers
 
     def post_events(
         self,

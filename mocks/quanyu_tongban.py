@@ -1,6 +1,5 @@
 """全渝通办 as the gateway meets it: it is asked for items, and told of them (contract: quanyu_tongban, profile v1)."""
 
-import json
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
-from importlib.resources import files
 from itertools import count, cycle, islice
 from math import ceil
 from random import Random
+from types import MappingProxyType
 from typing import Any, Self
 
 from govpost.mocks._contract import Contract
@@ -22,14 +21,16 @@ from govpost.mocks.base import (
     JsonObject,
     PortalMock,
     Rejection,
+    Sample,
     UnfitError,
     dump_json,
     json_reply,
+    load_data,
     load_json_object,
     utc_now,
 )
 from govpost.mocks.faults import FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = [
     "DEMO_PAASID",
@@ -124,6 +125,22 @@ class QuanyuTongbanMock(PortalMock):
     """
 
     key = "quanyu_tongban"
+    statuses = MappingProxyType(
+        {
+            "01": Status.ACCEPTED,
+            "02": Status.NUMBERED,
+            "03": Status.COLLECTED,
+            "04": Status.IN_TRANSIT,
+            "05": Status.OUT_FOR_DELIVERY,
+            "06": Status.DELIVERED,
+            "07": Status.UNDELIVERED,
+            "08": Status.RETURNING,
+            "09": Status.RETURNED,
+            "10": Status.CANCELLED,
+            "11": Status.LOST,
+        }
+    )
+    is_polled = True
 
     def __init__(
         self,
@@ -175,7 +192,15 @@ class QuanyuTongbanMock(PortalMock):
         keys = {name: section[name] for name in ("paasid", "token") if name in section}
         return cls(**{**keys, **options})
 
+    def settings(self) -> JsonObject:
+        """Give what `[portals.quanyu_tongban]` must hold."""
+        return {"base_url": self.url, "paasid": self.paasid, "token": self._token}
+
     # --- what the portal offers --------------------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """Give the forty items."""
+        return [Sample(item, {item["SBLSH"]: 2 if item["LXDM"] == _ROUND_TRIP else 1}) for item in sample_items()]
 
     def hand_over(self, document: JsonObject) -> None:
         """Offer an item, well-formed or not, until it is acked.
@@ -543,8 +568,7 @@ _PARTY_WORDS = {
 
 def sample_items() -> list[JsonObject]:
     """Read the contract's forty sample items."""
-    samples = files("govpost.mocks").joinpath("data", "quanyu_tongban_items.json")
-    items: list[JsonObject] = json.loads(samples.read_text(encoding="utf-8"))
+    items: list[JsonObject] = load_data("quanyu_tongban_items.json")
     return items
 
 

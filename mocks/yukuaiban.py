@@ -9,6 +9,7 @@ from hmac import compare_digest
 from itertools import count
 from random import Random
 from secrets import token_hex
+from types import MappingProxyType
 from typing import Any, Self
 
 import requests
@@ -20,17 +21,19 @@ from govpost.mocks.base import (
     JsonObject,
     Member,
     PortalMock,
+    Sample,
     UnfitError,
     check_members,
     dump_json,
     json_reply,
+    load_data,
     load_json_object,
     one_of,
     text,
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = [
     "DEMO_APP_ID",
@@ -76,6 +79,8 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_FINAL, ()),
 }
 _CORRECTION = "更正"
+#: The serviceType of a round trip.
+_BOTH_WAYS = "3"
 _REASON_CODES = ("01", "02", "03", "04", "05", "06", "07", "99")
 
 _REQUEST_ID = text("requestId", _HEX32, "is not 32 lower-case hex digits")
@@ -163,6 +168,21 @@ class YukuaibanMock(PortalMock):
     """
 
     key = "yukuaiban"
+    statuses = MappingProxyType(
+        {
+            "10": Status.ACCEPTED,
+            "20": Status.NUMBERED,
+            "30": Status.COLLECTED,
+            "40": Status.IN_TRANSIT,
+            "50": Status.OUT_FOR_DELIVERY,
+            "60": Status.DELIVERED,
+            "70": Status.UNDELIVERED,
+            "80": Status.RETURNING,
+            "81": Status.RETURNED,
+            "90": Status.CANCELLED,
+            "99": Status.LOST,
+        }
+    )
 
     def __init__(
         self,
@@ -213,6 +233,15 @@ class YukuaibanMock(PortalMock):
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         gateway_url = f"http://{ingress['host']}:{ingress['port']}"
         return cls(**{"gateway_url": gateway_url, "is_strict": False, **keys, **options})
+
+    def settings(self) -> JsonObject:
+        """Give what `[portals.yukuaiban]` must hold."""
+        return {
+            "base_url": self.url,
+            "app_id": self.app_id,
+            "app_secret": self._app_secret,
+            "app_key": self._app_key,
+        }
 
     # --- what the portal takes ---------------------------------------------------------------------------------------
 
@@ -380,6 +409,16 @@ class YukuaibanMock(PortalMock):
             ]
 
     # --- what the portal sends ---------------------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """Give the forty orders, each with its `secret` opened."""
+        return [
+            Sample(
+                {**each["order"], "secret": each["secret_opens_to"]},
+                {each["order"]["orderNo"]: 2 if each["order"]["serviceType"] == _BOTH_WAYS else 1},
+            )
+            for each in load_data("yukuaiban_orders.json")
+        ]
 
     def hand_over(self, document: JsonObject) -> WireRequest:
         """Build the request that places an order, given as the contract's samples have it: `secret` opened."""

@@ -654,8 +654,9 @@ class TestFaults:
         mock.plan.next(FaultKind.STALE_NONCE)
         assert gateway.tell(envelope)["code"] == "0"
         envelope = gateway.envelope("logistics.notify", gateway.notice("TRANSIT"))
-        assert refusal(mock, gateway.tell(envelope)) == ("4013", "envelope.reqId")
-        assert gateway.tell(envelope)["code"] == "0"
+        assert [gateway.tell(envelope)["code"] for _ in range(2)] == ["4013", "0"]
+        # It was the mock that broke the contract.
+        assert list(mock.rejected) == []
 
 
 class StubGateway(Mock):
@@ -669,6 +670,10 @@ class StubGateway(Mock):
 
     @classmethod
     def from_settings(cls, document: Mapping[str, Any], **options: Any) -> Self:
+        """Not needed."""
+        raise NotImplementedError
+
+    def settings(self) -> JsonObject:
         """Not needed."""
         raise NotImplementedError
 

@@ -23,6 +23,7 @@ from govpost.mocks.base import dump_json
 from govpost.mocks.behind_responses import register
 from govpost.mocks.ems import COURSES, EmsMock, Notice
 from govpost.mocks.server import MockServer
+from govpost.schemas import Status
 from govpost.schemas.identifiers import check_waybill_no, domestic_number_is_plausible
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_bytes())
@@ -608,6 +609,24 @@ class TestPlaying:
         assert [notice.content["opCode"] for notice in ems.play(ORDER_ID, "second_try")] == ["702", "704"]
         played = ["203", "305", "389", "954", "702", "705", "702", "704"]
         assert ems.report()[ORDER_ID]["items"][ORDER_ID]["op_codes"] == played
+
+    @pytest.mark.parametrize("title", EmsMock.stories)
+    def test_stories(self, ems: EmsMock, title: str) -> None:
+        """The last thing that happens in a story is the status that it ends with, on its last leg."""
+        _place(ems, *_legs())
+        story = ems.stories[title]
+        for course in story.courses:
+            ems.play(ORDER_ID, course)
+        assert ems.happened(ORDER_ID)[-1] == (story.legs, story.ends)
+
+    def test_happened(self, ems: EmsMock) -> None:
+        """What happened is said in our words: None for a revoke, nothing for a code that is not in the contract."""
+        _place(ems, *_legs())
+        ems.play(ORDER_ID, "collection_revoked")
+        assert ems.happened(ORDER_ID)[:3] == [(1, Status.COLLECTED), (1, None), (1, Status.COLLECTED)]
+        before = len(ems.happened(ORDER_ID))
+        ems.play(ORDER_ID, "unknown_code")
+        assert len(ems.happened(ORDER_ID)) == before + 1
 
     def test_cancelled_by_ems(self, ems: EmsMock) -> None:
         """After 801 nothing more happens."""
