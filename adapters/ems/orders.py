@@ -75,7 +75,8 @@ def build_place(owed: Owed, *, product: str, project: str | None) -> JsonObject:
 def _party(party: Party, role: str) -> Party:
     """Spell the address out, with the organization at its end."""
     address = spelled_out(party.address, path=f"{role}.address")
-    street = f"{address.street} {party.organization}" if party.organization else address.street
+    is_said = party.organization in {None, party.name}
+    street = address.street if is_said else f"{address.street} {party.organization}"
     if len(street) > _ADDRESS:
         raise UnsupportedFeatureError(f"{role}.organization", f"makes the address longer than {_ADDRESS} characters")
     return party.model_copy(update={"address": address.model_copy(update={"street": street})})

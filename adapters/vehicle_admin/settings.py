@@ -96,7 +96,8 @@ class VehicleOffice:
     def sender(self, recipient_phone: str) -> JsonObject:
         """Build the sender of its mail: the members of a Party."""
         address = {"street": self.address, "division_code": self.division_code}
-        return {"name": self.name, "phone": self.phone or recipient_phone, "address": address}
+        phone = self.phone or recipient_phone
+        return {"name": self.name, "organization": self.name, "phone": phone, "address": address}
 
 
 def vehicle_offices(settings: VehicleAdminSettings) -> Mapping[str, VehicleOffice]:

@@ -399,6 +399,7 @@ def test_a_sender_is_made_of_what_the_settings_say(portal):
     sender = _one(portal).order.sender
     assert sender.model_dump(exclude_none=True) == {
         "name": "重庆市车辆管理所",
+        "organization": "重庆市车辆管理所",
         "phone": RECORD["sjhm"],
         "address": {"street": "重庆市车辆管理所", "division_code": "500113"},
     }
