@@ -11,7 +11,7 @@ TEST_ARGS ?=
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check lint format types coverage bench soak wheel lock install clean
+.PHONY: help demo test check lint format types coverage matrix bench soak wheel lock install clean
 .NOTPARALLEL:
 
 help:  ## say what can be made
@@ -40,6 +40,10 @@ coverage: install  ## the test suite with branch coverage
 	$(BIN)/python -m coverage run -m pytest $(TEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+matrix: install  ## the conformance kit on our adapters; its findings into README and docs
+	$(BIN)/python -m govpost.tests.conformance matrix --write
+	$(BIN)/python -m govpost.tests.conformance checks --write
 
 bench: install  ## the figures, with their ceilings
 	$(BIN)/python -m benchmarks

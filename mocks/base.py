@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.resources import files
 from math import ceil
 from threading import RLock
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from govpost.mocks.faults import WITHOUT_EFFECT, Fault, FaultKind, FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 
 __all__ = [
     "CarrierMock",
@@ -90,9 +91,14 @@ class Mock(ABC):
     key: ClassVar[str]
     #: Key of the adapter that talks to it; "" where that is its own key.
     stands_for: ClassVar[str] = ""
-    #: The system's own codes of what happens to an item → what the contract says they mean, None for one that takes an
-    #: earlier one back. Of a portal: what it is told; of a backend: what it tells.
+    #: What the contract says of the system's own codes, in our words; `govpost.tests.conformance` holds adapters to it.
+    #: Codes of what happens to an item, None for one that takes an earlier one back. Of a portal: what it is told; of
+    #: a backend: what it tells.
     statuses: ClassVar[Mapping[str, Status | None]] = MappingProxyType({})
+    #: Codes of why an item could not be delivered; none where a portal is not told.
+    reasons: ClassVar[Mapping[str, Reason]] = MappingProxyType({})
+    #: What `say` can answer to something that is told: code → what becomes of it.
+    results: ClassVar[Mapping[str, OutcomeKind]] = MappingProxyType({})
 
     def __init__(
         self, *, plan: FaultPlan | None = None, now: Callable[[], datetime] = utc_now, keep: int = 10_000
@@ -138,6 +144,17 @@ class Mock(ABC):
             except UnfitError as error:
                 self.rejected.append(Rejection(request, error.where, error.reason, error.code))
                 return self._refuse(error)
+
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Build the answer that gives something told one of the codes in `results`; nothing is done."""
+        raise NotImplementedError(f"{self.key} gives no results")
+
+    def wrap(self, content: bytes) -> WireRequest | None:  # noqa: ARG002 - for those that call the gateway
+        """Seal and sign any bytes as if they were a document that the system sends; None for one that sends nothing.
+
+        Well-formed or not: an honest caller may have a bad day.
+        """
+        return None
 
     def exchange(self, request: WireRequest) -> Exchange:
         """Answer a request, or let it go wrong as the plan wants it."""
@@ -198,6 +215,10 @@ class Heard:
     status: str
     waybill_no: str = ""
     leg: int = 1
+    #: The portal's own code of why it could not be delivered.
+    reason: str = ""
+    #: The business body as it was told, opened.
+    body: JsonObject = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +260,13 @@ class PortalMock(Mock):
     def heard(self) -> list[Heard]:
         """List everything it was told and took, in arrival order, each thing once."""
 
+    def commands(self, document: JsonObject) -> Mapping[str, WireRequest]:  # noqa: ARG002 - for those that have some
+        """Build what else the portal may ask about an order that it handed over: `amend`, `cancel`, `query`.
+
+        By that name, each signed anew at each call; nothing for a portal that asks no more.
+        """
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -277,6 +305,21 @@ class CarrierMock(Mock):
         Nothing for an order that was not placed (yet).
         """
         raise NotImplementedError
+
+    #: (Code of `statuses`, code of how or why) → the members of the event that the contract says the two mean.
+    details: ClassVar[Mapping[tuple[str, str], Mapping[str, StrEnum]]] = MappingProxyType({})
+
+    def tell(self, order_id: str, code: str, detail: str = "") -> WireRequest | None:  # noqa: ARG002 - for those that tell
+        """Let what `code` stands for happen to an item that was placed, and build the request that tells it.
+
+        Any code, an unheard-of one too; path only, signed anew at each call. None for a backend that tells nothing in
+        words of its own, but at `/api/v1`.
+        """
+        return None
+
+    def is_taken(self, reply: WireReply) -> bool:
+        """Tell whether a gateway's answer to what it was told means yes."""
+        return reply.status // 100 == 2
 
     @abstractmethod
     def placed(self) -> Mapping[str, int]:

@@ -30,7 +30,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Status, WireReply, WireRequest
 
 __all__ = ["COURSES", "DEMO_SECRET", "Mail", "PostalMock", "Step", "sign_webhook"]
 
@@ -174,6 +174,17 @@ class PostalMock(CarrierMock):
             "there and back": Story(("round_trip",), Status.DELIVERED, legs=2),
         }
     )
+    #: HTTP's statuses.
+    results = MappingProxyType(
+        {
+            **dict.fromkeys(("200", "201", "202", "204", "409"), OutcomeKind.TAKEN),
+            **dict.fromkeys(("401", "403"), OutcomeKind.AUTH),
+            **dict.fromkeys(("301", "302", "307", "308", "404", "405", "410"), OutcomeKind.MISCONFIGURED),
+            **dict.fromkeys(("400", "413", "422"), OutcomeKind.REFUSED),
+            **dict.fromkeys(("408", "425", "429"), OutcomeKind.BUSY),
+            **dict.fromkeys(("500", "502", "503", "504"), OutcomeKind.UNKNOWN),
+        }
+    )
 
     def __init__(
         self,
@@ -286,6 +297,10 @@ class PostalMock(CarrierMock):
     def actions(self) -> Mapping[str, Callable[..., Any]]:
         """`play {order_id, course}`: play on and send the events to the gateway."""
         return {"play": self._play_and_post}
+
+    def say(self, code: str, request: WireRequest) -> WireReply:  # noqa: ARG002 - the answer echoes nothing
+        """Answer with a status of HTTP."""
+        return WireReply(int(code))
 
     def _respond(self, request: WireRequest) -> WireReply:
         if request.path != self.path:

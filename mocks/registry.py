@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from govpost.mocks.base import Mock
 
-__all__ = ["find_mocks", "load_mock"]
+__all__ = ["find_counterpart", "find_mocks", "load_mock"]
 
 _GROUP = "govpost.mocks"
 
@@ -20,3 +20,10 @@ def load_mock(key: str) -> type[Mock]:
     if not (isinstance(mock_type, type) and issubclass(mock_type, Mock)):
         raise TypeError(f"the entry point {key!r} of {_GROUP} is not a Mock")
     return mock_type
+
+
+def find_counterpart(adapter_key: str) -> type[Mock] | None:
+    """Find the mock that an adapter talks to: the one of the same key, else the one that says it stands for it."""
+    keys = find_mocks()
+    candidates = [adapter_key] if adapter_key in keys else keys
+    return next((mock for mock in map(load_mock, candidates) if (mock.stands_for or mock.key) == adapter_key), None)

@@ -33,7 +33,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 
 __all__ = [
     "DEMO_APP_ID",
@@ -183,6 +183,29 @@ class YukuaibanMock(PortalMock):
             "99": Status.LOST,
         }
     )
+    reasons = MappingProxyType(
+        {
+            "01": Reason.BAD_ADDRESS,
+            "02": Reason.UNKNOWN_PERSON,
+            "03": Reason.UNREACHABLE,
+            "04": Reason.REFUSED,
+            "05": Reason.MOVED,
+            "06": Reason.DEFERRED,
+            "07": Reason.WILL_COLLECT,
+            "99": Reason.OTHER,
+        }
+    )
+    results = MappingProxyType(
+        {
+            "200": OutcomeKind.TAKEN,
+            "409": OutcomeKind.TAKEN,
+            "429": OutcomeKind.BUSY,
+            "401": OutcomeKind.AUTH,
+            "404": OutcomeKind.REFUSED,
+            "400": OutcomeKind.REFUSED,
+            "500": OutcomeKind.UNKNOWN,
+        }
+    )
 
     def __init__(
         self,
@@ -303,6 +326,14 @@ class YukuaibanMock(PortalMock):
             return json_reply(404, {"reason": reason})
         return json_reply(200, {"result_code": error.code, "reason": reason})
 
+    def say(self, code: str, request: WireRequest) -> WireReply:  # noqa: ARG002 - the answer echoes nothing
+        """Answer a push with a result_code."""
+        return json_reply(200, {"result_code": code, "reason": "说明"})
+
+    def wrap(self, content: bytes) -> WireRequest:
+        """Sign any body of a create."""
+        return self.sign_request(f"{self.prefix}/orders/create", content)
+
     def _say_busy(self, seconds: int) -> WireReply:
         return json_reply(200, {"result_code": "429", "reason": "busy", "retry": seconds})
 
@@ -405,7 +436,16 @@ class YukuaibanMock(PortalMock):
         """List what was pushed and taken."""
         with self._lock:
             return [
-                Heard(push.order_no, push.request_id, push.state, push.logistic_code, push.leg) for push in self.pushes
+                Heard(
+                    push.order_no,
+                    push.request_id,
+                    push.state,
+                    push.logistic_code,
+                    push.leg,
+                    push.body.get("reasonCode", ""),
+                    push.body,
+                )
+                for push in self.pushes
             ]
 
     # --- what the portal sends ---------------------------------------------------------------------------------------
@@ -429,6 +469,11 @@ class YukuaibanMock(PortalMock):
     def is_taken(self, reply: WireReply) -> bool:
         """Tell whether the gateway took an order."""
         return self.parse_reply(reply).is_success
+
+    def commands(self, document: JsonObject) -> Mapping[str, WireRequest]:
+        """Build a cancel and a query."""
+        order_no = document["orderNo"]
+        return {"cancel": self.build_cancel(order_no, "办错了"), "query": self.build_query(order_no)}
 
     def build_create(self, order: Mapping[str, Any], secret_opens_to: Mapping[str, Any]) -> WireRequest:
         """Build the request that places an order, sealed and signed anew at each call; its url is path only."""
