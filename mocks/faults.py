@@ -71,6 +71,16 @@ class FaultKind(StrEnum):
     REPEATED_SERIAL = "repeated_serial"
     #: A system's own: what is told does not say which order it belongs to.
     NAMELESS = "nameless"
+    #: A system's own: an answer is not what its signature was made of.
+    BAD_SIGNATURE = "bad_signature"
+    #: A system's own: an answer is signed, and says that this was long ago.
+    STALE_ANSWER = "stale_answer"
+    #: A system's own: an answer breaks off, and is signed so.
+    TRUNCATED = "truncated"
+    #: A system's own: an answer does not have the encoding that it declares.
+    WRONG_ENCODING = "wrong_encoding"
+    #: A system's own: an answer has a DTD that declares an entity, and uses it.
+    ENTITY = "entity"
 
 
 #: What a mock sends can go wrong in these ways.
@@ -89,6 +99,11 @@ OWN = frozenset(
         FaultKind.UNSURE,
         FaultKind.REPEATED_SERIAL,
         FaultKind.NAMELESS,
+        FaultKind.BAD_SIGNATURE,
+        FaultKind.STALE_ANSWER,
+        FaultKind.TRUNCATED,
+        FaultKind.WRONG_ENCODING,
+        FaultKind.ENTITY,
     }
 )
 #: What a mock receives can go wrong in all other ways.
