@@ -17,17 +17,8 @@ import requests
 from govpost.mocks._chuanyu_notices import CONTENT, INVALID, Notice, PortalOrder, check_notice
 from govpost.mocks._chuanyu_orders import new_order, new_orders
 from govpost.mocks._contract import Contract
-from govpost.mocks._sm_envelope import (
-    KeyPair,
-    is_signed,
-    key_pair_of,
-    new_key_pair,
-    open_sealed,
-    read_public_key,
-    seal,
-    sign,
-    signed_text,
-)
+from govpost.mocks._sm2 import KeyPair, key_pair_of, new_key_pair, read_public_key
+from govpost.mocks._sm_envelope import is_signed, open_sealed, seal, sign, signed_text
 from govpost.mocks.base import (
     Exchange,
     Heard,

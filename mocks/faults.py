@@ -91,6 +91,16 @@ class FaultKind(StrEnum):
     BROKEN_ESCAPE = "broken_escape"
     #: A system's own: done, but all values are percent-encoded twice.
     DOUBLE_ESCAPE = "double_escape"
+    #: A system's own: an answer is not what its signature was made of.
+    BAD_SIGNATURE = "bad_signature"
+    #: A system's own: an answer is signed, and says that this was long ago.
+    STALE_ANSWER = "stale_answer"
+    #: A system's own: an answer breaks off, and is signed so.
+    TRUNCATED = "truncated"
+    #: A system's own: an answer does not have the encoding that it declares.
+    WRONG_ENCODING = "wrong_encoding"
+    #: A system's own: an answer has a DTD that declares an entity, and uses it.
+    ENTITY = "entity"
 
 
 #: What a mock sends can go wrong in these ways.
@@ -119,6 +129,11 @@ OWN = frozenset(
         FaultKind.WRONG_COUNT,
         FaultKind.BROKEN_ESCAPE,
         FaultKind.DOUBLE_ESCAPE,
+        FaultKind.BAD_SIGNATURE,
+        FaultKind.STALE_ANSWER,
+        FaultKind.TRUNCATED,
+        FaultKind.WRONG_ENCODING,
+        FaultKind.ENTITY,
     }
 )
 #: What a mock receives can go wrong in all other ways.

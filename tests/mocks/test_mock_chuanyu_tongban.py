@@ -14,17 +14,8 @@ import requests
 from typer.testing import CliRunner
 
 from govpost.mocks._contract import Contract
-from govpost.mocks._sm_envelope import (
-    KeyPair,
-    is_signed,
-    key_pair_of,
-    new_key_pair,
-    open_sealed,
-    read_public_key,
-    seal,
-    sign,
-    signed_text,
-)
+from govpost.mocks._sm2 import KeyPair, key_pair_of, new_key_pair, read_public_key
+from govpost.mocks._sm_envelope import is_signed, open_sealed, seal, sign, signed_text
 from govpost.mocks.base import Heard, JsonObject, Mock, UnfitError, dump_json, json_reply, load_json_object
 from govpost.mocks.chuanyu_tongban import (
     DEMO_APP_CODE,
