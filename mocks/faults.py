@@ -95,10 +95,6 @@ class FaultKind(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     #: A system's own: an answer is signed, and says that this was long ago.
     STALE_ANSWER = "stale_answer"
-    #: A system's own: an answer breaks off, and is signed so.
-    TRUNCATED = "truncated"
-    #: A system's own: an answer does not have the encoding that it declares.
-    WRONG_ENCODING = "wrong_encoding"
     #: A system's own: an answer has a DTD that declares an entity, and uses it.
     ENTITY = "entity"
 
@@ -131,8 +127,6 @@ OWN = frozenset(
         FaultKind.DOUBLE_ESCAPE,
         FaultKind.BAD_SIGNATURE,
         FaultKind.STALE_ANSWER,
-        FaultKind.TRUNCATED,
-        FaultKind.WRONG_ENCODING,
         FaultKind.ENTITY,
     }
 )
