@@ -35,6 +35,7 @@ __all__ = [
     "mask_id_no",
     "mask_name",
     "mask_phone",
+    "mask_room",
 ]
 
 _CITIZEN_ID = re.compile(r"[0-9]{17}[0-9X]")
@@ -68,6 +69,20 @@ _PHONE = re.compile(
     r"|95[0-9]{3,6}"
 )
 _DIVISION_CODE = re.compile(r"[1-9][0-9]{5}")
+
+#: What a number may stand before in an address without telling whose door it is: 3弄, 5组, 318国道.
+_OPEN_PLACE = "路街道巷弄里段村组社队屯条环线国省县乡"
+#: What a house number follows. After anything else (锦绣家园5号) it may be a building or a door.
+_STREET = "路街道巷弄里段坊村组社队屯庄镇乡条同沟湾线"
+_NUMERAL = "一二三四五六七八九十百零〇"
+_HOUSE_NO = re.compile(
+    rf"(?<=[{_STREET}])[甲乙]?(?:\d+(?:[-－—之]\d+)*|[{_NUMERAL}]+)号(?![楼栋幢座单室房门{_OPEN_PLACE}])"
+)
+#: The first of these may be a building, a floor, a unit, a door, or a remark with a name in it.
+_NOT_OPEN = re.compile(
+    rf"\d+(?!\d|号?[{_OPEN_PLACE}])|[A-Za-z](?!\d+[{_OPEN_PLACE}])|[(（\[【]"
+    rf"|[{_NUMERAL}甲乙丙丁东西南北中]*(?:号楼|栋|幢|单元)|[{_NUMERAL}]+[室层楼]"
+)
 #: Crockford's Base32 leaves out I, L, O and U; 128 bits in 26 characters leave 3 bits for the first.
 _ORDER_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -195,3 +210,15 @@ def mask_address(address: str) -> str:
     Only names in the division table are kept; an address that begins with none of them is hidden whole.
     """
     return division_head(address) + "****"
+
+
+def mask_room(address: str) -> str:
+    """Keep an address down to its house number and hide building, unit and room in a fixed width (GB/T 41833).
+
+    Where no house number is told from a building's or a door's, everything from the first number on is hidden.
+    """
+    house, hidden = _HOUSE_NO.search(address), _NOT_OPEN.search(address)
+    end = hidden.start() if hidden else len(address)
+    if house and house.start() <= end:
+        end = house.end()
+    return address if end == len(address) else address[:end].rstrip(" 附第#-") + "****"
