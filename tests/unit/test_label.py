@@ -6,7 +6,6 @@ import subprocess
 import sys
 import zlib
 from base64 import a85decode
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pypdfium2
 import pytest
 import zxingcpp
 
+from govpost.adapters._sheet import _ONE_AT_A_TIME, build_sheet
 from govpost.adapters.fields import build_order
 from govpost.adapters.label import HEIGHT_MM, RECEIPT_FROM_MM, WIDTH_MM, build_label
 from govpost.adapters.quanyu_tongban.items import read_item
@@ -213,14 +213,12 @@ def test_the_same_order_gives_the_same_bytes():
     assert done.stdout == build_label(order(), NUMBER) == build_label(order(), NUMBER)
 
 
-def test_threads_do_not_disturb_one_another():
-    """An adapter is shared by threads: each gets the label that it would get alone."""
-    orders = [order(recipient=party(name, PHONE, f"{name}路1号")) for name in ("赤橙", "黄绿", "青蓝", "紫黑")]
-    alone = [build_label(one, NUMBER) for one in orders]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda one: build_label(one, NUMBER), orders * 5))
+def test_pages_are_made_one_at_a_time():
+    """Threads share the font, and its reader can serve one page at a time only."""
+    could_begin = []
+    build_sheet(lambda _: could_begin.append(_ONE_AT_A_TIME.acquire(blocking=False)), width=10, height=10, title="")
 
-    assert together == alone * 5
+    assert could_begin == [False]
 
 
 def test_every_sample_order_can_be_labelled():
