@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from govpost.adapters.court_waybill.signers import (
     Who,
+    find_relation,
     find_who,
     has_name_of,
     has_other_document,
@@ -293,6 +294,9 @@ def _missing_proof(order: Order, event: Event, right: _Right) -> str | None:
         return f"由{right.capacity}签收，但未记明签收人姓名或者有效身份证件号码，不能出具回执"
     if right.capacity is Capacity.RECIPIENT and not is_recipient(order, event):
         return "记为本人签收，但签收人姓名与受送达人不符，不能出具回执"
+    _, who = find_relation(event)
+    if right.capacity is not Capacity.DESIGNATED and who and who not in _RIGHTS[_kind(order)]:
+        return f"记为{right.capacity}签收，但所记关系无权代收，不能出具回执"
     return None
 
 
@@ -300,12 +304,12 @@ def _missing_proof(order: Order, event: Event, right: _Right) -> str | None:
 
 #: That the address was wrong, or was changed and nobody was told (第十一条); no attempt could mend it.
 _ADDRESS_AT_FAULT = frozenset({Reason.BAD_ADDRESS, Reason.UNKNOWN_PERSON, Reason.MOVED})
-_RETURN_WORDS: Mapping[Reason, str] = {
+_RETURN_WORDS: Mapping[Reason | None, str] = {
     Reason.BAD_ADDRESS: "因地址不准确退回",
     Reason.UNKNOWN_PERSON: "因查无此人退回",
     Reason.MOVED: "因受送达人已迁移退回",
     Reason.UNREACHABLE: "因联系不上受送达人退回",
-    Reason.REFUSED: "因他人拒收退回，不是受送达人拒绝签收",
+    None: "因他人拒收退回，不是受送达人拒绝签收",
 }
 
 
@@ -314,25 +318,28 @@ def _returned(order: Order, history: Sequence[Event]) -> Decision:
     last, cause = history[-1], _cause(history)
     grounds = (cause,) if cause is last else (cause, last)
     reason = cause.reason or Reason.OTHER
-    if reason is Reason.REFUSED and _refuses_service(order, cause):
+    if reason is Reason.REFUSED and not _refuses_service(order, cause):
+        return _sent_back(order, history, None, grounds)
+    if reason is Reason.REFUSED:
         articles = (Article.PROOF, Article.DATE_OF_RETURN)
         words = "受送达人或者其指定代收人拒绝签收，退回之日视为送达之日"
         return Decision(Verdict.REFUSED, words, articles, served_on=_day(last), reason=reason, grounds=grounds)
     return _sent_back(order, history, reason, grounds)
 
 
-def _sent_back(order: Order, history: Sequence[Event], reason: Reason, grounds: tuple[Event, ...]) -> Decision:
+def _sent_back(order: Order, history: Sequence[Event], reason: Reason | None, grounds: tuple[Event, ...]) -> Decision:
+    """Decide what a return serves that the recipient did not refuse; no reason: somebody else refused."""
     is_confirmed = bool(order.recipient.address.is_confirmed)
     because = _RETURN_WORDS.get(reason, "未能送达而退回")
     effect = "地址经受送达人确认，退回之日视为送达之日" if is_confirmed else "无送达地址确认书，不视为送达"
-    needs_attempts = reason not in _ADDRESS_AT_FAULT | {Reason.REFUSED}
+    needs_attempts = reason not in {*_ADDRESS_AT_FAULT, None}
     is_early = needs_attempts and not _are_enough(list(_attempts(history)))
     return Decision(
         Verdict.RETURNED,
         f"{because}；{effect}",
         (*((Article.ATTEMPTS,) if needs_attempts else ()), Article.DATE_OF_RETURN),
         served_on=_day(history[-1]) if is_confirmed else None,
-        reason=reason,
+        reason=reason or Reason.OTHER,
         grounds=grounds,
         doubts=("退回前在五日内投递不足三次",) if is_early else (),
     )

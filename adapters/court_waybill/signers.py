@@ -9,7 +9,7 @@ from enum import Enum, auto
 from govpost.schemas import Event, Order, Person, ReceivedBy
 from govpost.schemas.identifiers import check_citizen_id
 
-__all__ = ["Who", "find_who", "has_name_of", "has_other_document", "is_minor", "is_recipient", "known_relation"]
+__all__ = ["Who", "find_relation", "find_who", "has_name_of", "has_other_document", "is_minor", "is_recipient"]
 
 _ADULT_AT = 18
 #: What is written into names or not, as it pleases: blanks, and the dot of names from other languages.
@@ -109,16 +109,17 @@ _BY_DEFAULT: Mapping[ReceivedBy | None, Who] = {
 def find_who(order: Order, event: Event) -> Who:
     """Make out who it was: by what the courier chose, else by the relation, else by the name."""
     who = _BY_RECEIVER.get(event.received_by) if event.received_by else None
-    who = who or _BY_RELATION.get(known_relation(event) or "")
+    who = who or find_relation(event)[1]
     if who is None and is_recipient(order, event):
         who = Who.RECIPIENT
     return who or _BY_DEFAULT[event.received_by]
 
 
-def known_relation(event: Event) -> str | None:
-    """Give what the signer is to the recipient, where that is a word we know and not a courier's prose."""
-    relation = event.signer.relation.strip() if event.signer and event.signer.relation else None
-    return relation if relation in _BY_RELATION else None
+def find_relation(event: Event) -> tuple[str, Who] | tuple[None, None]:
+    """Give what the signer is to the recipient, and who that is, where it is a word we know and not prose."""
+    relation = event.signer.relation.strip() if event.signer and event.signer.relation else ""
+    who = _BY_RELATION.get(relation)
+    return (relation, who) if who else (None, None)
 
 
 def is_recipient(order: Order, event: Event) -> bool:

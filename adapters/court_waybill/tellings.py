@@ -16,8 +16,8 @@ from ulid import ULID
 from govpost.adapters.base import Owed
 from govpost.adapters.court_waybill.batches import build_element
 from govpost.adapters.court_waybill.codes import REASONS, STATES
-from govpost.adapters.court_waybill.law import Decision, Verdict, count_attempts, decide
-from govpost.adapters.court_waybill.signers import known_relation
+from govpost.adapters.court_waybill.law import Capacity, Decision, Verdict, count_attempts, decide
+from govpost.adapters.court_waybill.signers import Who, find_relation
 from govpost.adapters.label import build_label
 from govpost.adapters.protocols.shanghai import RFC3339
 from govpost.adapters.protocols.strict_xml import dump_xml
@@ -208,10 +208,12 @@ def _receipt(event: Event, decision: Decision) -> etree._Element:
 
 def _signature(event: Event, decision: Decision) -> dict[str, str]:
     """Say who signed, as what, and by which document; the relation in a word we know or in the law's."""
-    signer = event.signer
-    if signer is None or decision.capacity is None:
+    signer, capacity = event.signer, decision.capacity
+    if signer is None or capacity is None:
         return {}
-    return {"qsr": signer.name, "gx": known_relation(event) or str(decision.capacity), "zjhm": signer.id_no or ""}
+    relation, who = find_relation(event)
+    is_plain = relation is None or who is Who.RECIPIENT or capacity is Capacity.RECIPIENT
+    return {"qsr": signer.name, "gx": str(capacity if is_plain else relation), "zjhm": signer.id_no or ""}
 
 
 def _xml(attributes: dict[str, str], content: etree._Element) -> str:

@@ -795,6 +795,27 @@ def test_a_valid_signature_is_told_with_the_receipt(court):
 
 
 @pytest.mark.parametrize(
+    ("handover", "gx"),
+    [
+        ({"received_by": "family", "signer": {"relation": "母亲"}}, "母亲"),
+        ({"received_by": "family", "signer": {"relation": "说是母亲"}}, "同住成年家属"),
+        ({"received_by": "family", "signer": {"relation": "本人"}}, "同住成年家属"),
+        ({"received_by": "other", "signer": {"name": "陶雨芳"}}, "指定代收人"),
+        ({"received_by": "other", "signer": {"name": "陶雨芳", "relation": "配偶"}}, "配偶"),
+        ({"received_by": "self", "signer": {"name": "华杰建", "relation": "本人"}}, "本人"),
+        ({"received_by": "self", "signer": {"name": "华杰建", "relation": "家属"}}, "本人"),
+        ({"received_by": "agent", "signer": {"relation": "律师"}}, "律师"),
+        ({"received_by": "agent", "signer": {}}, "代理人"),
+    ],
+)
+def test_a_receipt_says_what_the_signer_is(court, handover, gx):
+    """In the courier's word where that is a plain one, else in the law's."""
+    signer = {"name": "王静", "id_no": ADULT_ID, **handover["signer"]}
+    _, receipt = _told(court, _owed(Status.DELIVERED, _event(Status.DELIVERED, **{**handover, "signer": signer})))[0]
+    assert receipt[0].get("gx") == gx
+
+
+@pytest.mark.parametrize(
     ("handover", "zt", "ms", "notices"),
     [
         (
