@@ -46,6 +46,7 @@ __all__ = [
     "AdapterSettings",
     "DeliveryKind",
     "Document",
+    "Explains",
     "Inbound",
     "Outbound",
     "Owed",
@@ -277,4 +278,17 @@ class Traced(Protocol):
 
     def trace(self, waybill_no: WaybillNo, source: Source) -> Conversation["tuple[Telling, ...] | Outcome"]:
         """Fetch all events of an item, as they would have been pushed; an Outcome where it says nothing."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A portal whose contract decides more than where an item is: whether papers are served, for one."""
+
+    def explain(self, order: Order, history: Sequence[Event]) -> list[str]:
+        """Say in lines what the portal's own rules make of an order, and which rules they are.
+
+        `history` holds what moved the order and was not taken back, oldest first. People read the lines: no personal
+        data.
+        """
         ...

@@ -49,6 +49,8 @@ class Manifest(Model):
     batches: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
     #: Requests a second that it takes, from all of us together; None: as many as it likes.
     rate_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    #: How large a request of its may be, where that is not as the settings say for all.
+    max_body_bytes: Annotated[int, Field(gt=0)] | None = None
     #: Methods whose steps take milliseconds of CPU: they run off the event loop.
     cpu_heavy: frozenset[Literal["read", "answer", "send", "probe", "poll"]] = frozenset()
     #: The statuses that the portal is told as updates of their own; the rest it learns from our answers.

@@ -386,7 +386,8 @@ class Gateway:
 
     def explain(self, order_id: str) -> Explanation:
         """Tell where an order is, what is owed to whom, why it waits, and what happens next and when."""
-        return explain(self.ledger, order_id, settings=self.settings.relay, now=self._clock())
+        adapters = {name: portal.adapter for name, portal in self.portals.items()}
+        return explain(self.ledger, order_id, adapters=adapters, settings=self.settings.relay, now=self._clock())
 
     # The relay.
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 from govpost.schemas.divisions import division_head
 
 __all__ = [
+    "CaseNo",
     "CitizenId",
     "DivisionCode",
     "Mobile",
@@ -21,6 +22,7 @@ __all__ = [
     "Phone",
     "Uscc",
     "WaybillNo",
+    "check_case_no",
     "check_citizen_id",
     "check_division_code",
     "check_mobile",
@@ -49,6 +51,15 @@ _USCC = re.compile(rf"[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}"
 _S10 = re.compile(r"[A-Z]{2}[0-9]{9}[A-Z]{2}")
 _S10_WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
 _DOMESTIC_NO = re.compile(r"[0-9]{13}")
+
+#: Court codes begin with the province's short name; 兵 and 军 are the courts of 新疆生产建设兵团 and of the army.
+_COURTS = "京津冀晋内辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川黔云藏陕甘青宁新兵军"
+_CASE_NO = re.compile(
+    r"(?:（(?P<wide>{year})）|\((?P<narrow>{year})\)|〔(?P<angular>{year})〕)"
+    r"(?P<rest>(?:最高法|[{courts}](?:[0-9]{{2}}){{0,2}})"  # whose: 最高法, 渝 (高院), 渝01 (中院), 渝0113 (基层)
+    r"[\u4e00-\u9fa5]{{1,5}}"  # 专门审判代字, where there is one, and the type; no pattern can tell where one ends
+    r"[1-9][0-9]{{0,7}}号)".format(year="19[5-9][0-9]|20[0-9][0-9]", courts=_COURTS)
+)
 
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _PHONE = re.compile(
@@ -154,6 +165,19 @@ def _s10_check_digit(serial: str) -> int:
     return {10: 0, 11: 5}.get(remainder, remainder)
 
 
+def check_case_no(value: str) -> str:
+    """Check a court's case number (案号, 法〔2015〕137号): year, court, type of case, serial number and 号.
+
+    The brackets around the year may be full-width, ASCII or 〔〕; the canonical ones are full-width.
+    """
+    match = _CASE_NO.fullmatch(value)
+    if match is None:
+        raise ValueError("a case number is a year in brackets, a court's code, a type of case, a serial number and 号")
+    year = match["wide"] or match["narrow"] or match["angular"]
+    return f"（{year}）{match['rest']}"
+
+
+CaseNo = Annotated[str, AfterValidator(check_case_no)]
 CitizenId = Annotated[str, AfterValidator(check_citizen_id)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
 WaybillNo = Annotated[str, AfterValidator(check_waybill_no)]

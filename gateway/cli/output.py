@@ -32,7 +32,7 @@ _PERSON_MASKS: Mapping[str, Callable[[str], str]] = {
     "id_no": mask_id_no,
     "street": mask_address,
 }
-_PERSONS = frozenset({"sender", "recipient", "signer"})
+_PERSONS = frozenset({"sender", "recipient", "signer", "may_sign", "may_not_sign"})
 #: Free text and pictures: nobody knows what is in them.
 _UNREADABLE = frozenset({"remark", "note", "extras", "data", "text"})
 

@@ -30,14 +30,19 @@ from govpost.gateway.metrics import Metrics
 if TYPE_CHECKING:
     from govpost.gateway.gateway import Gateway
 
-__all__ = ["create_admin_app", "create_app"]
+__all__ = ["create_admin_app", "create_app", "public_limits"]
 
 
-def create_app(gateway: "Gateway", metrics: Metrics, *, section_body_bytes: Mapping[str, int] | None = None) -> ASGIApp:
-    """Make the public port's application.
+def public_limits(gateway: "Gateway") -> RequestLimits:
+    """Take the limits of the public port from the settings, and from the portals whose contract allows other sizes."""
+    sizes = {name: portal.manifest.max_body_bytes for name, portal in gateway.portals.items()}
+    return RequestLimits.from_settings(
+        gateway.settings.ingress, section_body_bytes={name: size for name, size in sizes.items() if size is not None}
+    )
 
-    `section_body_bytes` holds the portals whose contract allows other sizes than `[ingress] max_body_bytes`.
-    """
+
+def create_app(gateway: "Gateway", metrics: Metrics) -> ASGIApp:
+    """Make the public port's application."""
     settings = gateway.settings.ingress
     api = create_api(gateway)
     routes = health_routes(gateway)
@@ -49,8 +54,7 @@ def create_app(gateway: "Gateway", metrics: Metrics, *, section_body_bytes: Mapp
         BACKENDS_PREFIX: SystemDoor(gateway, gateway.backends),
     }
     doors = _Doors({**raw, f"{API_PREFIX}/": api}, Router(routes), metrics)
-    limits = RequestLimits.from_settings(settings, section_body_bytes=section_body_bytes)
-    return Faults(Limits(doors, limits))
+    return Faults(Limits(doors, public_limits(gateway)))
 
 
 def create_admin_app(gateway: "Gateway", metrics: Metrics) -> ASGIApp:

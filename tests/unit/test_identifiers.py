@@ -8,6 +8,7 @@ from govpost.schemas.identifiers import (
     CitizenId,
     Uscc,
     WaybillNo,
+    check_case_no,
     check_citizen_id,
     check_division_code,
     check_mobile,
@@ -24,6 +25,16 @@ from govpost.schemas.identifiers import (
 )
 
 GOOD = {
+    check_case_no: [
+        "（2023）渝0113民初1234号",
+        "（2023）渝01民终12号",  # a court of the second instance
+        "（2023）渝民申1号",  # the high court
+        "（2021）最高法知民终98号",  # the supreme court; 知 stands before the type
+        "（2019）鄂72民初12345678号",  # a maritime court
+        "（2016）兵0101执恢7号",
+        "（2023）渝0113民诉前调1号",
+        "（1999）黔0102行初9号",
+    ],
     check_citizen_id: ["11010519491231002X", "500108196905244643", "510504196505219447", "500120200807214575"],
     check_uscc: ["12441500196720244T", "11511800015427357G", "115001137194835317", "11500113199260507Q"],
     check_waybill_no: ["RR123456785TR", "EB000000005CN", "RB123456785US", "EA969294768CN", "1100000000000"],
@@ -35,6 +46,27 @@ GOOD = {
 }  # fmt: skip
 
 BAD = {
+    check_case_no: [
+        "2023渝民初",
+        "2023渝0113民初1234号",  # no brackets
+        "（2023)渝0113民初1234号",  # of two kinds
+        "【2023】渝0113民初1234号",
+        "（23）渝0113民初1234号",
+        "（2123）渝0113民初1234号",
+        "（2023）0113民初1234号",  # no province
+        "（2023）贵0113民初1234号",  # Guizhou is 黔
+        "（2023）渝011民初1234号",
+        "（2023）渝01131民初1234号",
+        "（2023）渝01131234号",  # no type
+        "（2023）渝0113民初执恢辖终1234号",
+        "（2023）渝0113民初号",
+        "（2023）渝0113民初0号",
+        "（2023）渝0113民初01234号",
+        "（2023）渝0113民初123456789号",
+        "（2023）渝0113民初1234",
+        "（2023）渝0113民初1234号之一",
+        "（2023）渝0113 民初1234号",
+    ],
     check_citizen_id: [
         "110105194912310021",  # check character
         "11010519490231002X",  # 31 February
@@ -116,6 +148,13 @@ def test_every_single_wrong_digit_of_a_citizen_id_is_found():
         changed = number[:index] + str((int(number[index]) + 1) % 10) + number[index + 1 :]
         with pytest.raises(ValueError, match="citizen ID"):
             check_citizen_id(changed)
+
+
+@pytest.mark.parametrize("brackets", ["（）", "()", "〔〕"])
+def test_a_case_number_comes_in_full_width_brackets(brackets):
+    """However a court writes the brackets, the canonical form has one kind."""
+    opening, closing = brackets
+    assert check_case_no(f"{opening}2023{closing}渝0113民初1234号") == "（2023）渝0113民初1234号"
 
 
 def test_a_lower_case_x_becomes_a_capital():
