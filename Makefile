@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: install  ## mocks, gateway and relay on loopback ports; forty sample orders to their end
+demo: install  ## mocks of all systems, gateway and relay on loopback ports; every sample order to its end
 	$(BIN)/govpost demo
 
 test: install  ## the whole test suite

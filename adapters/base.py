@@ -23,6 +23,7 @@ from govpost.schemas import (
     Command,
     Conversation,
     Denied,
+    Event,
     Order,
     Outcome,
     Place,
@@ -45,6 +46,7 @@ __all__ = [
     "AdapterSettings",
     "DeliveryKind",
     "Document",
+    "Explains",
     "Inbound",
     "Outbound",
     "Owed",
@@ -69,13 +71,15 @@ class AdapterSettings(Model):
     #: Plain http to another machine, against all advice.
     allow_http: bool = False
 
-    #: Names of the fields that hold addresses.
+    #: Names of the fields that hold an address, or several.
     addresses: ClassVar[tuple[str, ...]] = ("base_url",)
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         for name in self.addresses:
-            _check_address(name, getattr(self, name), allow_http=self.allow_http)
+            value = getattr(self, name)
+            for address in (value,) if isinstance(value, str) else value:
+                _check_address(name, address, allow_http=self.allow_http)
         return self
 
 
@@ -113,6 +117,9 @@ class Owed:
     update: Update | None = None
     #: What this destination has taken before, of the same order, oldest first; only filled for a probe.
     settled: tuple[Update, ...] = ()
+    #: What moved the order up to the update's event and was not taken back, that event last; only filled where the
+    #: manifest says `needs_history`.
+    history: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
     def identity(self) -> str:
@@ -195,6 +202,8 @@ class Receives(Protocol):
 class Outbound(Protocol):
     """A system that we tell things: a portal (`informed`) or a backend (`carries`)."""
 
+    manifest: Manifest
+
     def render(self, owed: Owed) -> Document:
         """Make the business body; pure, done once.
 
@@ -269,4 +278,17 @@ class Traced(Protocol):
 
     def trace(self, waybill_no: WaybillNo, source: Source) -> Conversation["tuple[Telling, ...] | Outcome"]:
         """Fetch all events of an item, as they would have been pushed; an Outcome where it says nothing."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A portal whose contract decides more than where an item is: whether papers are served, for one."""
+
+    def explain(self, order: Order, history: Sequence[Event]) -> list[str]:
+        """Say in lines what the portal's own rules make of an order, and which rules they are.
+
+        `history` holds what moved the order and was not taken back, oldest first. People read the lines: no personal
+        data.
+        """
         ...

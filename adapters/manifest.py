@@ -42,16 +42,25 @@ class Manifest(Model):
     has_probe: bool = False
     #: A backend that can change an order it has taken.
     amends: bool = False
+    #: A backend to which the legs of a round trip are orders of their own, placed in their order: that it knows leg 1
+    #: does not prove that it has leg 2.
+    places_legs_apart: bool = False
     #: Call (`Document.call`) → how many deliveries one request may carry, where that is more than one.
     batches: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
     #: Requests a second that it takes, from all of us together; None: as many as it likes.
     rate_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    #: How large a request of its may be, where that is not as the settings say for all.
+    max_body_bytes: Annotated[int, Field(gt=0)] | None = None
     #: Methods whose steps take milliseconds of CPU: they run off the event loop.
     cpu_heavy: frozenset[Literal["read", "answer", "send", "probe", "poll"]] = frozenset()
     #: The statuses that the portal is told as updates of their own; the rest it learns from our answers.
     tells: frozenset[Status] = frozenset()
     #: Of these, the ones that cannot be said before the leg has a waybill number.
     needs_waybill: frozenset[Status] = frozenset()
+    #: Its updates are told from the order's whole history (`Owed.history`).
+    needs_history: bool = False
+    #: Evidence leaves with its updates.
+    takes_proof: bool = False
     #: Whether a cancel that the portal itself asked for is told to it as well.
     tells_own_cancel: bool = False
     #: Checks of the conformance suite that do not apply, with the reason.

@@ -11,7 +11,7 @@ from benchmarks.report import Figure, middle
 from govpost.adapters.base import Document, Owed
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.ledger import Next, Settlement
-from govpost.gateway.ledger.outbox import Claim
+from govpost.gateway.ledger.claims import Claim
 from govpost.gateway.worker import utc_now
 from govpost.mocks._synthetic import s10_number
 from govpost.schemas import Outcome, OutcomeKind

@@ -1,13 +1,14 @@
 """Explain an order in words: where it is, what is owed to whom, why it waits, what happens next and when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from govpost.adapters.base import Adapter, Explains
 from govpost.gateway.ledger import Ledger
-from govpost.gateway.ledger.reads import DeliveryRow, DestinationRow, LaneRow
+from govpost.gateway.ledger.reads import DeliveryRow, DestinationRow, EventRow, LaneRow
 from govpost.gateway.ledger.tables import OPEN_STATES, State
 from govpost.gateway.settings import RelaySettings
-from govpost.schemas import Status
+from govpost.schemas import Notice, Order, Status
 from govpost.schemas._model import Model
 from govpost.schemas.lifecycle import MOVES, SETTLE_PERIOD
 
@@ -25,7 +26,7 @@ class ExplainedEvent(Model):
     recorded_at: datetime
     moved: bool
     revoked_by: str | None
-    #: Kinds of evidence that came with it.
+    #: The evidence that came with it: kind, type, size.
     proof: tuple[str, ...]
 
 
@@ -58,10 +59,13 @@ class Explanation(Model):
     owed: tuple[ExplainedDelivery, ...]
     done: tuple[ExplainedDelivery, ...]
     notices: tuple[str, ...]
+    #: What the portal's own rules make of it, in the portal's language.
+    rules: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Say it in plain words, one fact a line."""
-        return [*self._head(), *self._history(), *self._waiting(), *(f"attention: {notice}" for notice in self.notices)]
+        attention = (f"attention: {notice}" for notice in self.notices)
+        return [*self._head(), *self._history(), *self.rules, *self._waiting(), *attention]
 
     def _head(self) -> Iterator[str]:
         yield f"order {self.order_id}  ({self.portal} {self.portal_ref})"
@@ -86,9 +90,15 @@ class Explanation(Model):
             yield f"owed to {delivery.destination}: {delivery.what} — {delivery.why}"
 
 
-def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: datetime) -> Explanation:
-    """Gather what the ledger knows of an order; raises UnknownOrderError."""
-    row = ledger.read_order(order_id).row
+def explain(
+    ledger: Ledger, order_id: str, *, adapters: Mapping[str, Adapter], settings: RelaySettings, now: datetime
+) -> Explanation:
+    """Gather what the ledger knows of an order, and what its portal's adapter makes of that; raises UnknownOrderError.
+
+    `adapters` are those of the portals, by name; that of an order whose portal is gone has nothing to say.
+    """
+    record = ledger.read_order(order_id)
+    row, events = record.row, ledger.read_events(order_id)
     deliveries = ledger.read_deliveries(order_id)
     destinations = {name: ledger.destination(name) for name in {delivery.destination for delivery in deliveries}}
     lanes = {lane.destination: lane for lane in ledger.lanes(order_id)}
@@ -121,18 +131,38 @@ def explain(ledger: Ledger, order_id: str, *, settings: RelaySettings, now: date
                 recorded_at=each.recorded_at,
                 moved=each.moved,
                 revoked_by=each.revoked_by,
-                proof=tuple(proof.kind.value for proof in each.event.proof),
+                proof=tuple(
+                    f"{proof.kind.value} ({proof.media_type}, {proof.size} bytes)" for proof in each.event.kept_proof
+                ),
             )
-            for each in ledger.read_events(order_id)
+            for each in events
         ),
         owed=tuple(each for delivery, each in explained if _is_owed(delivery)),
         done=tuple(each for delivery, each in explained if not _is_owed(delivery)),
         notices=tuple(_NOTICES.get(notice.kind, notice.kind) for notice in ledger.read_notices(order_id)),
+        rules=tuple(_rules(adapters.get(row.portal), record.order, events)),
     )
 
 
-_NOTICES = {
-    "waybill_differs": "a second, different waybill number came; the first one stays. Ask the backend which is right"
+def _rules(adapter: object, order: Order, events: Iterable[EventRow]) -> list[str]:
+    """Ask an adapter that has something to say."""
+    if not isinstance(adapter, Explains):
+        return []
+    moved = [row.event for row in events if row.moved and row.revoked_by is None and row.event.status is not None]
+    return adapter.explain(order, moved)
+
+
+_NOTICES: Mapping[str, str] = {
+    Notice.WAYBILL_DIFFERS: "a second, different waybill number came; the first stays. Ask the backend which is right",
+    Notice.SEVERAL_PIECES: "it travels in several pieces; only what happens to the first is told to the portal",
+    Notice.PICKUP_REFUSED: "the backend has it, but sends nobody to collect it; arrange the collection by hand",
+    Notice.CONTENT_CHANGED: "the portal handed it over again with other content, too late; the first one stays. Ask it",
+    Notice.SERVICE_INVALID: "delivered in a way that is no service, and so told to the portal; if the backend takes "
+    "the delivery back and delivers again, the portal hears of it",
+    Notice.SERVICE_UNPROVEN: "delivered, but who signed, or by which document, was not told, so no receipt went out; "
+    "ask the backend to take the delivery back and to tell it again with name and ID number",
+    Notice.RECEIPT_IN_DOUBT: "a receipt of service went out that a person should look at: see what the rules say of "
+    "it, and what was taken back since",
 }
 
 _OPEN = frozenset(state.value for state in (*OPEN_STATES, State.DEAD))

@@ -1,30 +1,34 @@
 """Decide how one delivery is tried, and what becomes of it. No I/O: the drivers in `transport` carry the requests.
 
 `attempt` is a conversation over the conversations of an adapter: it probes where the newest attempt may have arrived,
-sends, and turns whatever happens into one `Outcome`. `judge` turns the outcome into what the ledger is to do: one
-rule for each kind, in a table.
+sends, and turns whatever happens into one `Outcome` for each delivery. `judge` turns the outcome into what the ledger
+is to do: one rule for each kind, in a table.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tenacity import RetryCallState, Retrying
 from tenacity.wait import wait_random_exponential
 
-from govpost.adapters.base import DeliveryKind, Outbound
+from govpost.adapters.base import DeliveryKind, Outbound, OwedRefusal
 from govpost.adapters.manifest import Manifest
-from govpost.gateway.ledger import Claim, DeadReason, Next, Settlement
+from govpost.gateway.ledger import Batch, Claim, DeadReason, Next, Settlement
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.transport import LEASE_LOST
 from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source
 from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 
-__all__ = ["Destination", "Tried", "attempt", "judge"]
+__all__ = ["ADAPTER_FAILED", "Destination", "Tried", "attempt", "judge", "judge_batch"]
 
 #: Code of an outcome that cannot be cleared up: nobody can be asked.
 NO_PROBE = "no_probe"
+#: Code of an outcome that an adapter's own fault brought about.
+ADAPTER_FAILED = "adapter_failed"
+#: What did not leave for these reasons says nothing of the destination.
+_OUR_OWN = frozenset({LEASE_LOST, ADAPTER_FAILED})
 
 _LONGEST_WAIT = timedelta(hours=24)
 #: A command's final no is an answer to the portal that gave it, not work for a person.
@@ -37,7 +41,17 @@ class Destination:
 
     name: str
     adapter: Outbound
-    manifest: Manifest
+    #: Requests a second, from all workers together; None: as many as there are.
+    rate_per_s: float | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the adapter says of itself."""
+        return self.adapter.manifest
+
+    def is_cpu_heavy(self, method: str) -> bool:
+        """Say whether the steps of a conversation run off the event loop."""
+        return method in self.manifest.cpu_heavy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +63,25 @@ class Tried:
     is_uncertain: bool
 
 
-def attempt(destination: Destination, claim: Claim, source: Source) -> Conversation[Tried]:
-    """Try one delivery; never raises for what the other side or the wire does."""
+def attempt(destination: Destination, batch: Batch, source: Source) -> Conversation[list[Tried]]:
+    """Try what one request carries; never raises for what the other side or the wire does.
+
+    What must be asked after first travels alone, so a batch has no doubts but those that need no asking.
+    """
+    claim = batch[0]
     if claim.unsayable is not None:
-        return Tried(claim.unsayable, is_uncertain=False)
+        return [Tried(claim.unsayable, is_uncertain=False)]
     if claim.is_uncertain:
         doubt = yield from _clear_doubt(destination, claim, source)
         if doubt is not None:
-            return doubt
-    outcome = yield from _send(destination, claim, source)
-    return Tried(outcome, is_uncertain=outcome.kind is OutcomeKind.UNKNOWN)
+            return [doubt] * len(batch)
+    outcomes = yield from _send(destination, batch, source)
+    return [Tried(outcome, is_uncertain=outcome.kind is OutcomeKind.UNKNOWN) for outcome in outcomes]
 
 
 def _clear_doubt(destination: Destination, claim: Claim, source: Source) -> Conversation[Tried | None]:
     """Find out whether an earlier attempt arrived; None: it may be sent again."""
-    if not destination.manifest.has_probe:
+    if isinstance(claim.owed, OwedRefusal) or not destination.manifest.has_probe:
         if destination.manifest.is_idempotent:
             return None
         return Tried(Outcome(OutcomeKind.UNKNOWN, code=NO_PROBE), is_uncertain=True)
@@ -83,16 +101,49 @@ def _clear_doubt(destination: Destination, claim: Claim, source: Source) -> Conv
             return None
 
 
-def _send(destination: Destination, claim: Claim, source: Source) -> Conversation[Outcome]:
-    if claim.document is None:
+def _send(destination: Destination, batch: Batch, source: Source) -> Conversation[Sequence[Outcome]]:
+    documents = [claim.document for claim in batch if claim.document is not None]
+    if len(documents) != len(batch):
         raise ValueError("a claim without a document cannot be sent")
     try:
-        outcomes = yield from destination.adapter.send((claim.document,), source)
+        outcomes = yield from destination.adapter.send(documents, source)
     except BreakageError as error:
-        return error.outcome
+        return [error.outcome] * len(batch)
     except UnreadableError:
-        return Outcome(OutcomeKind.UNKNOWN, code="unreadable")
-    return outcomes[0]
+        return [Outcome(OutcomeKind.UNKNOWN, code="unreadable")] * len(batch)
+    if len(outcomes) != len(batch):
+        raise ValueError("an adapter must give one outcome for each document")
+    return outcomes
+
+
+def judge_batch(
+    batch: Batch,
+    tried: Sequence[Tried],
+    *,
+    manifest: Manifest,
+    settings: RelaySettings,
+    started_at: datetime,
+    now: datetime,
+) -> list[Settlement]:
+    """Decide what becomes of what one request carried.
+
+    It speaks of the destination once, however much was in it, and what failed together is tried again together.
+    """
+    facts: dict[str, Any] = {"manifest": manifest, "settings": settings, "started_at": started_at, "now": now}
+    settlements = [judge(claim, each, **facts) for claim, each in zip(batch, tried, strict=True)]
+    first = settlements[0]
+    return [first, *(_seconding(first, each) for each in settlements[1:])]
+
+
+def _seconding(first: Settlement, other: Settlement) -> Settlement:
+    is_together = other.next is Next.RETRY is first.next and other.outcome == first.outcome
+    return replace(
+        other,
+        due_at=first.due_at if is_together else other.due_at,
+        is_breakage=False,
+        is_lockout=False,
+        is_answer=False,
+    )
 
 
 def judge(
@@ -142,14 +193,13 @@ def _taken(case: _Case) -> Settlement:
 
 
 def _refused(case: _Case) -> Settlement:
-    if case.claim.owed.kind in _ANSWERABLE:
+    if case.claim.kind in _ANSWERABLE:
         return case.settlement(Next.SETTLE, is_answer=case.claim.unsayable is None)
     return case.bury(DeadReason.REFUSED, is_answer=case.claim.unsayable is None)
 
 
 def _not_sent(case: _Case) -> Settlement:
-    # A lease that we lost says nothing of the destination.
-    has_tried = case.tried.outcome.code != LEASE_LOST
+    has_tried = case.tried.outcome.code not in _OUR_OWN
     return case.retry(is_breakage=has_tried, is_answer=has_tried)
 
 

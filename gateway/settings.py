@@ -8,6 +8,7 @@
     [relay]              how deliveries are tried, and tried again
     [portals.<name>]     adapter (default: the name), backend, and whatever the adapter wants to know
     [backends.<name>]    adapter (default: the name), and whatever the adapter wants to know
+    [[routes]]           which backend takes an order, by portal, direction, project, district; the first that matches
 
 Three rules hold for every key. A relative path is relative to the file. `<key>_file = "path"` gives `<key>` the text of
 that file, so that a secret need not stand here. An unknown key is an error that names the nearest one.
@@ -17,11 +18,9 @@ Every complaint is a ConfigurationError and reads ``[section] key: what is wrong
 
 import os
 import re
-import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -45,10 +44,10 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from govpost.adapters.manifest import Role
-from govpost.adapters.registry import AdapterType, load_adapter
+from govpost.schemas import Direction
 from govpost.schemas._model import Model
 from govpost.schemas.errors import ConfigurationError
+from govpost.schemas.identifiers import DivisionCode
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -58,8 +57,8 @@ __all__ = [
     "LedgerSettings",
     "PortalSection",
     "RelaySettings",
+    "Route",
     "Settings",
-    "check_settings",
     "find_settings_file",
     "load_settings",
 ]
@@ -79,7 +78,6 @@ _Port: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 _Count: TypeAlias = Annotated[int, Field(ge=1)]
 _Seconds: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-_SHORT_TOKEN = 16
 #: What may follow `Bearer` (RFC 6750, b64token).
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
@@ -180,6 +178,8 @@ class RelaySettings(Model):
     stop_within_s: _Seconds = 10
     #: With nothing due, look again that often.
     idle_poll_s: _Seconds = 1.0
+    #: The time of day (Asia/Shanghai) at which yesterday is compared with the others' books; "" for never.
+    reconcile_at: Annotated[str, StringConstraints(pattern=r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9])?$")] = "02:30"
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
@@ -204,6 +204,8 @@ class BackendSection(Model):
     name: _SectionName
     #: Which adapter speaks to it.
     adapter_key: str
+    #: Requests a second to it, from all daemons of this ledger together, where that is less than its adapter says.
+    rate_per_s: _Seconds | None = None
     #: What that adapter's own Settings are made from; holds secrets in the clear.
     options: Mapping[str, Any] = Field(default_factory=dict, repr=False)
 
@@ -218,6 +220,18 @@ class PortalSection(BackendSection):
 
     #: The `[backends.<name>]` that carries its orders.
     backend: str | None = None
+
+
+class Route(Model):
+    """One of `[[routes]]`: a backend, and which orders it takes; what is not said matches everything."""
+
+    backend: str
+    portal: str | None = None
+    direction: Direction | None = None
+    #: The matter's code (事项编码), or the beginning of some with a star behind it.
+    project: Annotated[str, StringConstraints(pattern=r"^[^*]+\*?$")] | None = None
+    #: The division (GB/T 2260) where the matter is handled; one of a province or city stands for all that lies in it.
+    district: DivisionCode | None = None
 
 
 class _Environment(EnvSettingsSource):
@@ -250,6 +264,7 @@ class Settings(BaseSettings):
     # arrive as a number.
     portals: Mapping[_SectionName, PortalSection] = Field(default_factory=dict)
     backends: Mapping[_SectionName, BackendSection] = Field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -268,7 +283,7 @@ class Settings(BaseSettings):
     def _prepare(cls, merged: dict[str, Any]) -> dict[str, Any]:
         """Anchor paths, read `<key>_file`s and sort the keys of portals and backends, over file and environment."""
         base = Path(merged["path"]).parent
-        sections = {name: merged.get(name, {}) for name in _TOP}
+        sections = {name: merged.get(name, {}) for name in _TOP - {"routes"}}
         return merged | {name: _prepared(name, section, base=base) for name, section in sections.items()}
 
     @model_validator(mode="after")
@@ -276,18 +291,24 @@ class Settings(BaseSettings):
         for name in sorted(self.portals.keys() & self.backends.keys()):
             raise ConfigurationError(f"[portals.{name}] and [backends.{name}] share a name; rename one of them")
         for name, portal in self.portals.items():
-            if portal.backend is not None and portal.backend not in self.backends:
-                raise ConfigurationError(
-                    f"[portals.{name}] backend: there is no [backends.{portal.backend}]"
-                    + _nearest(portal.backend, self.backends)
-                )
+            if portal.backend is not None:
+                _check_named(f"[portals.{name}] backend", "backends", portal.backend, self.backends)
+        for number, route in enumerate(self.routes, start=1):
+            _check_named(f"[[routes]] no. {number} backend", "backends", route.backend, self.backends)
+            if route.portal is not None:
+                _check_named(f"[[routes]] no. {number} portal", "portals", route.portal, self.portals)
         return self
+
+
+def _check_named(place: str, kind: str, name: str, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise ConfigurationError(f"{place}: there is no [{kind}.{name}]{_nearest(name, known)}")
 
 
 #: The sections that hold sections, with the keys that are ours rather than the adapter's.
 _SYSTEMS: Mapping[str, Mapping[str, str]] = {
-    "portals": {"adapter": "adapter_key", "backend": "backend"},
-    "backends": {"adapter": "adapter_key"},
+    "portals": {"adapter": "adapter_key", "rate_per_s": "rate_per_s", "backend": "backend"},
+    "backends": {"adapter": "adapter_key", "rate_per_s": "rate_per_s"},
 }
 _TOP = frozenset(Settings.model_fields) - {"path"}
 
@@ -295,7 +316,7 @@ _TOP = frozenset(Settings.model_fields) - {"path"}
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings from `path`, $GOVPOST_CONFIG or ./govpost.toml, and the environment on top.
 
-    Adapters are not loaded: see `check_settings`. Raises ConfigurationError, for the first thing that is wrong.
+    Adapters are not loaded: see `govpost.gateway.check`. Raises ConfigurationError, for the first thing that is wrong.
     """
     file = find_settings_file(path)
     document = _read_toml(file)
@@ -311,24 +332,6 @@ def load_settings(path: Path | None = None) -> Settings:
 def find_settings_file(path: Path | None = None) -> Path:
     """Say, as an absolute path, which file the settings are read from; it need not exist."""
     return (path or Path(os.environ.get(CONFIG_VARIABLE) or _DEFAULT_FILE)).absolute()
-
-
-def check_settings(settings: Settings) -> list[str]:
-    """Build every adapter and look for what is allowed but unwise; returns these warnings.
-
-    Opens no ledger and no socket. Raises ConfigurationError with one line for each section that cannot work.
-    """
-    errors: list[str] = []
-    warnings = list(_general_warnings(settings))
-    for kind, sections in _systems(settings):
-        for section in sections.values():
-            try:
-                warnings += _check_section(section, f"{kind}.{section.name}", kind=kind)
-            except ConfigurationError as error:
-                errors.append(str(error))
-    if errors:
-        raise ConfigurationError("\n".join(errors))
-    return warnings + list(_secrecy_warnings(settings))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -437,8 +440,12 @@ def _message(error: ValidationError) -> str:
     path = [str(part) for part in first["loc"] if part != "[key]"]
     section, key = ".".join(path[:depth]), ".".join(path[depth:]).replace("adapter_key", "adapter")
     place = f"[{section}] {key}".rstrip()
+    known = _known_keys(section)
+    if path[0] == "routes" and len(path) > 1:
+        key, known = ".".join(path[2:]), Route.model_fields
+        place = f"[[routes]] no. {int(path[1]) + 1} {key}".rstrip()
     if first["type"] == "extra_forbidden":
-        return f"{place}: unknown key{_nearest(key, _known_keys(section))}"
+        return f"{place}: unknown key{_nearest(key, known)}"
     return f"{place}: {_COMPLAINTS.get(first['type'], first['msg'].removeprefix('Value error, '))}"
 
 
@@ -448,6 +455,7 @@ _COMPLAINTS: Mapping[str, str] = {
     "model_type": "must be a section of its own",
     "dict_type": "must be a section of its own",
     "mapping_type": "must be a section of its own",
+    "tuple_type": "must be a list of sections: [[routes]]",
 }
 
 
@@ -462,79 +470,3 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; there are: {', '.join(known)}" if known else "; there are none"
-
-
-def _systems(settings: Settings) -> Iterator[tuple[str, Mapping[str, BackendSection]]]:
-    yield "portals", settings.portals
-    yield "backends", settings.backends
-
-
-def _load(section: BackendSection, title: str) -> AdapterType:
-    try:
-        return load_adapter(section.adapter_key)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"[{title}] adapter: {error}") from None
-
-
-#: What an adapter must be able to do to stand in such a section.
-_ROLES: Mapping[str, frozenset[Role]] = {
-    "portals": frozenset({Role.RECEIVES, Role.POLLED, Role.INFORMED}),
-    "backends": frozenset({Role.CARRIES}),
-}
-_BRINGS_ORDERS = frozenset({Role.RECEIVES, Role.POLLED})
-
-
-def _check_section(section: BackendSection, title: str, *, kind: str) -> Iterator[str]:
-    adapter = _load(section, title)
-    roles = adapter.manifest.roles
-    if not roles & _ROLES[kind]:
-        raise ConfigurationError(f"[{title}] adapter: {section.adapter_key!r} cannot stand under [{kind}.…]")
-    adapter.build(section.options, section=title)
-    return _section_warnings(section, title, brings_orders=bool(roles & _BRINGS_ORDERS))
-
-
-def _section_warnings(section: BackendSection, title: str, *, brings_orders: bool) -> Iterator[str]:
-    if section.options.get("allow_http"):
-        yield f"[{title}] allow_http: orders may travel unencrypted; remove it as soon as there is an https address"
-    if isinstance(section, PortalSection) and section.backend is None and brings_orders:
-        yield f"[{title}] backend: not set, so its orders are kept and go nowhere"
-
-
-def _general_warnings(settings: Settings) -> Iterator[str]:
-    used = {portal.backend for portal in settings.portals.values()}
-    for name in sorted(settings.backends.keys() - used):
-        yield f"[backends.{name}]: no portal sends orders there"
-    if not settings.portals:
-        yield "[portals]: there is none, so nobody can hand over an order"
-    if not settings.api.tokens:
-        yield "[api] tokens: there is none, so /api/v1 answers nobody and no backend can report events"
-    if any(len(token.get_secret_value()) < _SHORT_TOKEN for token in settings.api.tokens):
-        yield f"[api] tokens: one is shorter than {_SHORT_TOKEN} characters; make it longer"
-    if not _is_loopback(settings.ingress.host):
-        yield "[ingress] host: open to other machines in plain http; put a TLS proxy in front"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _secrecy_warnings(settings: Settings) -> Iterator[str]:
-    """Warn of secrets in a file that others may read."""
-    try:
-        others = settings.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-    except FileNotFoundError:
-        return
-    if others and os.name == "posix" and _holds_secrets(settings):
-        yield f"{settings.path}: holds secrets and others may read it; run chmod 600"
-
-
-def _holds_secrets(settings: Settings) -> bool:
-    return bool(settings.api.tokens) or any(
-        name in section.options
-        for title, sections in _systems(settings)
-        for section in sections.values()
-        for name in _load(section, title).manifest.secrets
-    )

@@ -4,11 +4,12 @@ Both drivers do the same: send what the conversation yields, hand it the reply, 
 `BreakageError`. `BREAKAGES` is the one place where a library's exception becomes an outcome.
 """
 
+import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 import requests
@@ -70,8 +71,10 @@ BREAKAGES: tuple[tuple[type[BaseException], OutcomeKind, str], ...] = (
 
 _CAUGHT = (aiohttp.ClientError, requests.exceptions.RequestException, HTTPError, TimeoutError, OSError)
 
-#: Tells whether we may still send: a worker that was taken for dead must not.
+#: Asked before each request leaves, waits for its turn, and tells whether we may still send: a worker that was taken
+#: for dead must not.
 MaySend = Callable[[], bool]
+MaySendSoon = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +123,23 @@ class AsyncTransport:
         """Close the pool."""
         await self._session.close()
 
-    async def drive(self, conversation: Conversation[T], *, may_send: MaySend = lambda: True) -> T:
-        """Carry a conversation to its end and return its result."""
-        step = _first(conversation)
+    async def drive(
+        self, conversation: Conversation[T], *, may_send: MaySendSoon | None = None, is_cpu_heavy: bool = False
+    ) -> T:
+        """Carry a conversation to its end and return its result; with `is_cpu_heavy` it is continued off the loop."""
+        run = asyncio.to_thread if is_cpu_heavy else _at_once
+        step: WireRequest | _Done[T] = await run(_first, conversation)
         while isinstance(step, WireRequest):
             try:
                 reply = await self._carry(step, may_send)
             except BreakageError as error:
-                step = _throw(conversation, error)
+                step = await run(_throw, conversation, error)
             else:
-                step = _send(conversation, reply)
+                step = await run(_send, conversation, reply)
         return step.value
 
-    async def _carry(self, request: WireRequest, may_send: MaySend) -> WireReply:
-        if not may_send():
+    async def _carry(self, request: WireRequest, may_send: MaySendSoon | None) -> WireReply:
+        if may_send is not None and not await may_send():
             raise _lease_lost()
         try:
             async with self._session.request(
@@ -147,6 +153,10 @@ class AsyncTransport:
                 return WireReply(response.status, Headers(response.headers.items()), body)
         except _CAUGHT as error:
             raise breakage(error) from error
+
+
+async def _at_once(step: Callable[..., T], *args: Any) -> T:
+    return step(*args)
 
 
 class SyncTransport:

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,15 +15,16 @@ from typing import Protocol
 
 from ulid import ULID
 
-from govpost.adapters.base import Document, Owed
-from govpost.gateway.ledger import Claim, Claims, Ledger, Next, Settled, Settlement
+from govpost.adapters.base import Document, Outbound, Owed, OwedRefusal, Polled
+from govpost.gateway.gate import AsyncGate, SyncGate
+from govpost.gateway.ledger import Batch, Claims, Ledger, Next, Settled, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
 from govpost.gateway.log import get_logger
-from govpost.gateway.relay import Destination, Tried, attempt, judge
+from govpost.gateway.relay import ADAPTER_FAILED, Destination, Tried, attempt, judge_batch
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
 from govpost.schemas import Outcome, OutcomeKind, Source
-from govpost.schemas.errors import LedgerUnavailableError
+from govpost.schemas.errors import BreakageError, LedgerUnavailableError, MappingError, UnsupportedFeatureError
 
 __all__ = ["AsyncWorker", "Meter", "RelayReport", "SyncWorker", "system_source", "utc_now"]
 
@@ -79,9 +80,18 @@ class _Desk:
     alive_until: float = 0.0
     holds_lock: bool = False
 
-    def render(self, name: str, owed: Owed) -> Document:
-        """Have the destination's adapter make the body."""
-        return self.destinations[name].adapter.render(owed)
+    def render(self, name: str, owed: Owed | OwedRefusal) -> Document:
+        """Have the destination's adapter make the body.
+
+        Raises MappingError for what cannot be said, and BreakageError where the adapter itself broke.
+        """
+        try:
+            return _render(self.destinations[name].adapter, owed)
+        except MappingError:
+            raise
+        except Exception as error:  # one order that an adapter breaks at must not stop the others
+            _log_failed(name, owed.delivery_id, error)
+            raise BreakageError(Outcome(OutcomeKind.NOT_SENT, code=ADAPTER_FAILED)) from error
 
     def is_alive(self) -> bool:
         """Tell whether our leases are still ours: asked before each request leaves."""
@@ -131,30 +141,31 @@ class _Desk:
         if settled.opened:
             _log.info("destination.opened", **facts)
 
-    def judge(self, claim: Claim, tried: Tried, started_at: datetime) -> Settlement:
-        """Decide what becomes of a delivery, and say so to the log and the meter."""
+    def judge(self, batch: Batch, tried: Sequence[Tried], started_at: datetime) -> list[Settlement]:
+        """Decide what becomes of what one request carried, and say so to the log and the meter."""
         now = self.source.now()
-        destination = self.destinations[claim.destination]
-        settlement = judge(
-            claim, tried, manifest=destination.manifest, settings=self.settings, started_at=started_at, now=now
+        manifest = self.destinations[batch[0].destination].manifest
+        settlements = judge_batch(
+            batch, tried, manifest=manifest, settings=self.settings, started_at=started_at, now=now
         )
-        self._report(settlement, (now - started_at).total_seconds())
-        return settlement
+        for settlement in settlements:
+            self._report(settlement, (now - started_at).total_seconds())
+        return settlements
 
     def _report(self, settlement: Settlement, seconds: float) -> None:
         claim, outcome = settlement.claim, settlement.outcome
         facts = {
             "destination": claim.destination,
-            "order_id": claim.owed.order.order_id,
-            "delivery_id": claim.owed.delivery_id,
-            "kind": claim.owed.kind.value,
+            "order_id": claim.order_id,
+            "delivery_id": claim.delivery_id,
+            "kind": claim.kind.value,
             "attempt": claim.attempts,
             "outcome": outcome.kind.value,
             "code": outcome.code,
         }
         if self.meter is not None:
-            self.meter.attempt(claim.destination, claim.owed.kind.value, outcome.kind.value, seconds)
-        portal = claim.owed.order.portal
+            self.meter.attempt(claim.destination, claim.kind.value, outcome.kind.value, seconds)
+        portal = claim.portal
         match settlement.next:
             case Next.SETTLE:
                 _log.info("delivery.taken" if outcome.kind is OutcomeKind.TAKEN else "delivery.refused", **facts)
@@ -169,32 +180,33 @@ class _Desk:
                 if self.meter is not None:
                     self.meter.dead(claim.destination, portal, str(settlement.dead_reason))
 
-    def broken_adapter(self, claim: Claim, error: Exception, *, has_left: bool) -> Tried:
+    def broken_adapter(self, batch: Batch, error: Exception, *, has_left: bool) -> list[Tried]:
         """Judge an adapter that raised what it may not: a person must see the trace; what did not leave is not sent."""
-        _log.error(
-            "delivery.adapter_failed",
-            destination=claim.destination,
-            delivery_id=claim.owed.delivery_id,
-            error=type(error).__name__,
-            exc_info=True,
-        )
-        kind = OutcomeKind.UNKNOWN if has_left else OutcomeKind.NOT_SENT
-        return Tried(Outcome(kind, code="adapter_failed"), is_uncertain=has_left or claim.is_uncertain)
+        _log_failed(batch[0].destination, batch[0].delivery_id, error)
+        outcome = Outcome(OutcomeKind.UNKNOWN if has_left else OutcomeKind.NOT_SENT, code=ADAPTER_FAILED)
+        return [Tried(outcome, is_uncertain=has_left or claim.is_uncertain) for claim in batch]
 
 
-class _Gate:
-    """Asked before each request of an attempt leaves; remembers whether one did."""
+def _render(adapter: Outbound, owed: Owed | OwedRefusal) -> Document:
+    if isinstance(owed, Owed):
+        return adapter.render(owed)
+    if isinstance(adapter, Polled):
+        return adapter.refuse(owed)
+    raise UnsupportedFeatureError("kind", "this system hands over nothing that could be refused")
 
-    __slots__ = ("_is_alive", "has_opened")
 
-    def __init__(self, is_alive: Callable[[], bool]) -> None:
-        self._is_alive = is_alive
-        self.has_opened = False
+def _log_failed(destination: str, delivery_id: str, error: Exception) -> None:
+    _log.error(
+        "delivery.adapter_failed",
+        destination=destination,
+        delivery_id=delivery_id,
+        error=type(error).__name__,
+        exc_info=error,
+    )
 
-    def __call__(self) -> bool:
-        opens = self._is_alive()
-        self.has_opened = self.has_opened or opens
-        return opens
+
+#: What runs beside the deliveries until it is told to stop, over the same connections.
+Beside = Callable[[asyncio.Event, AsyncTransport], Awaitable[None]]
 
 
 class AsyncWorker:
@@ -208,10 +220,12 @@ class AsyncWorker:
         settings: RelaySettings,
         clock: Callable[[], datetime],
         meter: Meter | None = None,
+        beside: Beside | None = None,
     ) -> None:
         known = {destination.name: destination for destination in destinations}
         self._desk = _Desk(ledger, known, settings, system_source(clock), meter)
         self._settings = settings
+        self._beside = beside
         self._wakes: dict[str, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -244,7 +258,8 @@ class AsyncWorker:
             await self._join(stop)
             await self._renew()
             beats = asyncio.create_task(self._beat())
-            await asyncio.gather(*(self._serve(name, transport, stop) for name in self._desk.destinations))
+            serving = [self._serve(name, transport, stop) for name in self._desk.destinations]
+            await asyncio.gather(*serving, *([self._beside(stop, transport)] if self._beside else []))
             beats.cancel()
             await asyncio.gather(beats, return_exceptions=True)
             await self._leave()
@@ -323,25 +338,27 @@ class AsyncWorker:
         except LedgerUnavailableError as error:
             _log.error("ledger.unavailable", error=str(error))
             return self._settings.idle_poll_s
-        for claim in claims.claims:
-            task = asyncio.create_task(self._try(claim, transport))
+        for batch in claims.batches:
+            task = asyncio.create_task(self._try(batch, transport))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             task.add_done_callback(lambda _task: wake.set())
-        if len(claims.claims) == free or claims.next_due_at is None:
+        if len(claims.batches) == free or claims.next_due_at is None:
             return self._settings.idle_poll_s
         until_due_s = (claims.next_due_at - self._desk.source.now()).total_seconds()
         return min(self._settings.idle_poll_s, max(until_due_s, _SHORTEST_WAIT_S))
 
-    async def _try(self, claim: Claim, transport: AsyncTransport) -> None:
+    async def _try(self, batch: Batch, transport: AsyncTransport) -> None:
         started_at = self._desk.source.now()
-        gate = _Gate(self._desk.is_alive)
+        destination = self._desk.destinations[batch[0].destination]
+        gate = AsyncGate(self._desk.ledger, destination, clock=self._desk.source.now, is_alive=self._desk.is_alive)
         try:
-            conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
-            tried = await transport.drive(conversation, may_send=gate)
+            conversation = attempt(destination, batch, self._desk.source)
+            tried = await transport.drive(conversation, may_send=gate, is_cpu_heavy=destination.is_cpu_heavy("send"))
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
-            tried = self._desk.broken_adapter(claim, error, has_left=gate.has_opened)
-        await self._settle(self._desk.judge(claim, tried, started_at))
+            tried = self._desk.broken_adapter(batch, error, has_left=gate.has_opened)
+        # In the batch's order, so that what follows in a lane is settled behind its head.
+        await asyncio.gather(*map(self._settle, self._desk.judge(batch, tried, started_at)))
 
     async def _settle(self, settlement: Settlement) -> None:
         """Store how an attempt ended, as soon as the ledger can be written: until then the lease is nobody else's."""
@@ -353,8 +370,7 @@ class AsyncWorker:
                 _log.error("ledger.unavailable", error=str(error))
                 await asyncio.sleep(self._settings.idle_poll_s)
         self._desk.note_settled(settlement, settled)
-        portal, backend = settlement.claim.owed.order.portal, settlement.claim.destination
-        self._set((portal, backend))
+        self._set((settlement.claim.portal, settlement.claim.destination))
 
     @staticmethod
     async def _abandon(tasks: set[asyncio.Task[None]]) -> None:
@@ -421,9 +437,9 @@ class SyncWorker:
         for name in self._desk.destinations:
             self._beat()
             # One at a time: a lease that waits here for its turn would be a lease on nothing.
-            for claim in self._desk.claim(name, 1).result().claims:
+            for batch in self._desk.claim(name, 1).result().batches:
                 has_worked = True
-                self._try(claim, report)
+                self._try(batch, report)
         return has_worked
 
     def _beat(self) -> None:
@@ -435,20 +451,22 @@ class SyncWorker:
             self._desk.worker_id = str(ULID())
             self._desk.ledger.register(self._desk.worker_id, holds_lock=False).result()
 
-    def _try(self, claim: Claim, report: RelayReport) -> None:
+    def _try(self, batch: Batch, report: RelayReport) -> None:
         started_at = self._desk.source.now()
-        gate = _Gate(self._desk.is_alive)
+        destination = self._desk.destinations[batch[0].destination]
+        gate = SyncGate(self._desk.ledger, destination, clock=self._desk.source.now, is_alive=self._desk.is_alive)
         try:
-            conversation = attempt(self._desk.destinations[claim.destination], claim, self._desk.source)
-            tried = self._transport.drive(conversation, may_send=gate)
+            tried = self._transport.drive(attempt(destination, batch, self._desk.source), may_send=gate)
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
-            tried = self._desk.broken_adapter(claim, error, has_left=gate.has_opened)
-        settlement = self._desk.judge(claim, tried, started_at)
-        self._desk.note_settled(settlement, self._desk.settle(settlement).result())
-        report.attempts += 1
-        report.taken += settlement.next is Next.SETTLE
-        report.retried += settlement.next is Next.RETRY
-        report.dead += settlement.next is Next.BURY
+            tried = self._desk.broken_adapter(batch, error, has_left=gate.has_opened)
+        settlements = self._desk.judge(batch, tried, started_at)
+        settled = [self._desk.settle(settlement) for settlement in settlements]
+        for settlement, future in zip(settlements, settled, strict=True):
+            self._desk.note_settled(settlement, future.result())
+            report.attempts += 1
+            report.taken += settlement.next is Next.SETTLE
+            report.retried += settlement.next is Next.RETRY
+            report.dead += settlement.next is Next.BURY
 
 
 def utc_now() -> datetime:

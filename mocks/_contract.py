@@ -1,6 +1,7 @@
 """Hold documents to the contract files under `schemas/wire/<key>/`: OpenAPI 3.1 (its schemas: JSON Schema 2020-12)."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,11 +25,13 @@ _REASONS = {
     "maxItems": "has more than {} items",
     "minimum": "is less than {}",
     "maximum": "is more than {}",
+    # Of a member whose schema is {"not": {}}; jsonschema gives no path for one that is `false`.
+    "not": "is not allowed here",
 }
 
 
 class Contract:
-    """The named schemas of one system's contract (`components.schemas` of its openapi.json)."""
+    """The named schemas and headers of one system's contract (`components` of its openapi.json)."""
 
     def __init__(self, key: str) -> None:
         path = files("govpost.schemas").joinpath("wire", key, "openapi.json")
@@ -37,14 +40,34 @@ class Contract:
 
     def check(self, name: str, document: Any, *, where: str = "body", code: str = "400") -> None:
         """Raise UnfitError, with the path and the rule but never a value, where a document does not fit a schema."""
-        error = best_match(self._validator(name).iter_errors(document))
-        if error is not None:
-            raise UnfitError(_place(where, error), _reason(error), code=code)
+        _hold(self._validator(name), document, where=where, code=code)
+
+    def check_headers(self, headers: Mapping[str, str], *, code: str = "400") -> None:
+        """Raise UnfitError where one of the contract's header parameters is missing or does not fit."""
+        for parameter in self._components["parameters"].values():
+            where = f"header {parameter['name']}"
+            if parameter["name"] in headers:
+                _hold(Draft202012Validator(parameter["schema"]), headers[parameter["name"]], where=where, code=code)
+            elif parameter["required"]:
+                raise UnfitError(where, "is missing", code=code)
+
+    def check_own(self, name: str, document: Any) -> None:
+        """Raise ValueError where what a mock itself is about to say does not fit: that is no caller's fault."""
+        try:
+            self.check(name, document, where=name)
+        except UnfitError as error:
+            raise ValueError(f"the mock breaks its own contract: {error}") from error
 
     def _build(self, name: str) -> Draft202012Validator:
         if name not in self._components["schemas"]:
             raise KeyError(name)
         return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": self._components})
+
+
+def _hold(validator: Draft202012Validator, document: Any, *, where: str, code: str) -> None:
+    error = best_match(validator.iter_errors(document))
+    if error is not None:
+        raise UnfitError(_place(where, error), _reason(error), code=code)
 
 
 def _place(where: str, error: ValidationError) -> str:
@@ -54,11 +77,13 @@ def _place(where: str, error: ValidationError) -> str:
 
 def _member(error: ValidationError) -> str:
     """Name the member that is missing or unknown: its object is where jsonschema points."""
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator, error.instance:
         case "required", dict(instance):
-            return "." + next(name for name in error.validator_value if name not in instance)
+            return "." + str(next(name for name in wanted if name not in instance))
         case (("additionalProperties" | "unevaluatedProperties"), dict(instance)):
-            known = error.schema.get("properties", {})
+            known = schema.get("properties", {})
             return "." + min((name for name in instance if name not in known), default="?")
     return ""
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,68 +14,70 @@ from typing import Any, Self
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from govpost.mocks.postal import DEMO_SECRET
-from govpost.mocks.yukuaiban import DEMO_APP_ID, DEMO_APP_KEY, DEMO_APP_SECRET
+from govpost.mocks.base import CarrierMock, JsonObject, Mock, PortalMock
 
 __all__ = ["API_TOKEN", "Daemon", "DaemonError", "write_settings"]
 
 API_TOKEN = "demo-token-of-nobody"  # noqa: S105 - says itself that it is none
 
 #: Waits are short, so that what the faults cost is over in seconds; everything else is as shipped.
-_SETTINGS = """\
-[ingress]
-port = 0
-
-[api]
-tokens = ["{token}"]
-
-[relay]
-connect_timeout_s = 1
-request_timeout_s = 1
-retry_base_s = 0.1
-retry_cap_s = 1
-pause_base_s = 0.2
-pause_cap_s = 1
-idle_poll_s = 0.2
-
-[portals.yukuaiban]
-base_url = "{portal_url}"
-app_id = "{app_id}"
-app_secret = "{app_secret}"
-app_key = "{app_key}"
-backend = "post"
-
-[backends.post]
-adapter = "webhook"
-url = "{orders_url}"
-secret = "{secret}"
-"""
+_SETTINGS: dict[str, JsonObject] = {
+    "ingress": {"port": 0},
+    "api": {"tokens": [API_TOKEN]},
+    "relay": {
+        "connect_timeout_s": 1,
+        "request_timeout_s": 1,
+        "retry_base_s": 0.1,
+        "retry_cap_s": 1,
+        "pause_base_s": 0.2,
+        "pause_cap_s": 1,
+        "idle_poll_s": 0.2,
+    },
+}
+_POLL_EVERY_S = 0.5
 _START_WITHIN_S = 30.0
 _STOP_WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.02
+_ENOUGH = 1000
 
 
 class DaemonError(Exception):
     """The gateway did not do what the demo needs of it; the message says what."""
 
 
-def write_settings(folder: Path, *, portal_url: str, orders_url: str) -> Path:
-    """Write a settings file whose ledger lies in `folder`."""
+def write_settings(folder: Path, portals: Sequence[PortalMock], carriers: Sequence[CarrierMock]) -> Path:
+    """Write a settings file whose ledger lies in `folder`: every portal sends to a backend, and some to the next."""
+    sections = [(f"[{name}]", values) for name, values in _SETTINGS.items()]
+    sections += [(f"[backends.{carrier.key}]", _section(carrier)) for carrier in carriers]
+    for turn, portal in enumerate(portals):
+        first, second = (carriers[(turn + more) % len(carriers)].key for more in (0, 1))
+        pace = {"poll_every_s": _POLL_EVERY_S} if portal.is_polled else {}
+        sections += [
+            (f"[portals.{portal.key}]", {**_section(portal), **pace, "backend": first}),
+            ("[[routes]]", {"portal": portal.key, **portal.apart, "backend": second}),
+        ]
     path = folder / "govpost.toml"
-    path.write_text(
-        _SETTINGS.format(
-            token=API_TOKEN,
-            portal_url=portal_url,
-            orders_url=orders_url,
-            app_id=DEMO_APP_ID,
-            app_secret=DEMO_APP_SECRET,
-            app_key=DEMO_APP_KEY,
-            secret=DEMO_SECRET,
-        ),
-        encoding="utf-8",
-    )
+    path.write_text("\n".join(_lines(sections)), encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def _section(mock: Mock) -> JsonObject:
+    return {"adapter": mock.stands_for or mock.key, **mock.settings()}
+
+
+def _lines(sections: Sequence[tuple[str, JsonObject]]) -> Iterator[str]:
+    for head, values in sections:
+        yield from (head, *(f"{name} = {_toml(value)}" for name, value in values.items()), "")
+
+
+def _toml(value: Any) -> str:
+    """Write a value as TOML has it: all but tables as JSON does."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class Daemon:
@@ -117,28 +119,45 @@ class Daemon:
             self._process.kill()
             self._process.wait()
 
-    def figures(self) -> Counter[str]:
-        """Read the figures, each summed over its labels (`govpost_orders_accepted_total` …)."""
-        sums: Counter[str] = Counter()
+    def figures(self) -> Counter[tuple[str, str]]:
+        """Read what is counted: name (`govpost_orders_accepted_total` …) and system, summed over all other labels."""
+        sums: Counter[tuple[str, str]] = Counter()
         reply = requests.get(f"{self.url}/metrics", timeout=10)
         for family in text_string_to_metric_families(reply.text):
             for sample in family.samples:
-                sums[sample.name] += sample.value  # type: ignore[assignment]  # a Counter sums floats as well
+                system = sample.labels.get("destination") or sample.labels.get("portal", "")
+                sums[sample.name, system] += round(sample.value)
         return sums
 
-    def orders(self) -> list[dict[str, Any]]:
-        """List the orders as the command line does."""
+    def orders(self) -> list[JsonObject]:
+        """List all orders over the API."""
+        orders: list[JsonObject] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            reply = requests.get(
+                f"{self.url}/api/v1/orders",
+                params={"cursor": cursor},
+                headers={"Authorization": f"Bearer {API_TOKEN}"},
+                timeout=10,
+            )
+            page = reply.json()
+            orders += page["orders"]
+            cursor = page["cursor"]
+        return orders
+
+    def listed(self, command: str) -> list[JsonObject]:
+        """List what a command of that kind does: `strays`, `refused list`."""
         done = subprocess.run(
-            [*self._command("orders", "list"), "--limit", "100", "--json"],
+            [*self._command(*command.split()), "--limit", str(_ENOUGH), "--json"],
             env=_environment(),
             capture_output=True,
             timeout=_START_WITHIN_S,
             check=False,
         )
         if done.returncode != 0:
-            raise DaemonError(f"govpost orders list ended with {done.returncode}")
-        orders: list[dict[str, Any]] = json.loads(done.stdout)["orders"]
-        return orders
+            raise DaemonError(f"govpost {command} ended with {done.returncode}")
+        rows: list[JsonObject] = json.loads(done.stdout)[command.split(maxsplit=1)[0]]
+        return rows
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "govpost.gateway.cli", *words, "--config", str(self._settings)]

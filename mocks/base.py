@@ -8,10 +8,11 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib.resources import files
 from math import ceil
 from threading import RLock
 from types import MappingProxyType
@@ -29,11 +30,14 @@ __all__ = [
     "Mock",
     "PortalMock",
     "Rejection",
+    "Sample",
+    "Story",
     "UnfitError",
     "check_members",
     "dump_json",
     "is_object",
     "json_reply",
+    "load_data",
     "load_json_object",
     "one_of",
     "text",
@@ -76,6 +80,8 @@ class Exchange:
 
     reply: WireReply | None
     fault: Fault | None = None
+    #: To be done before the reply leaves, and where it may wait: it may call whoever asked.
+    first: Callable[[], object] | None = None
 
 
 class Mock(ABC):
@@ -130,7 +136,7 @@ class Mock(ABC):
         """List what the mock knows of each order, without personal data."""
 
     def handle(self, request: WireRequest) -> WireReply:
-        """Answer a request; nothing goes wrong."""
+        """Answer a request; nothing goes wrong on the way."""
         with self._lock:
             self._note(request)
             try:
@@ -215,8 +221,28 @@ class Heard:
     body: JsonObject = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Something that a portal hands over at once, and the orders in it."""
+
+    #: For `PortalMock.hand_over`.
+    document: JsonObject = field(repr=False)
+    #: portal_ref → how many legs that order has.
+    legs: Mapping[str, int]
+
+
 class PortalMock(Mock):
     """A portal: hands orders over, and is told what becomes of them."""
+
+    #: Whether it waits to be asked for orders; it is told then of each one that it was accepted.
+    is_polled: ClassVar[bool] = False
+    #: What some of its sample orders have in common, in the words of `[[routes]]`: the demo sends these to another
+    #: backend than the rest.
+    apart: ClassVar[Mapping[str, str]] = MappingProxyType({"direction": "from_applicant"})
+
+    def samples(self) -> Sequence[Sample]:
+        """Give the contract's sample orders, those that must be refused left out; without any it is in no demo."""
+        return ()
 
     @abstractmethod
     def hand_over(self, document: JsonObject) -> WireRequest | None:
@@ -242,8 +268,43 @@ class PortalMock(Mock):
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What can become of an order."""
+
+    #: Courses of the backend's, one after the other: the next begins when the portal has heard all of the last.
+    courses: tuple[str, ...]
+    #: Where the order stands in the end.
+    ends: Status
+    #: Of orders with so many legs.
+    legs: int = 1
+
+
 class CarrierMock(Mock):
     """A backend: takes orders, and tells what happens to them."""
+
+    #: Title → story, for the demo; without any it is in none.
+    stories: ClassVar[Mapping[str, Story]] = MappingProxyType({})
+    #: Where the gateway is, without a slash at the end, and a token of its API; set by whoever runs both.
+    gateway_url: str = ""
+    api_token: str = ""
+    #: What was pushed and the gateway has not taken yet.
+    untold: Sequence[Any] = ()
+
+    def play(self, order_id: str, course: str) -> Sequence[Any]:
+        """Let the next things happen to an order that was placed, and return what there is to tell."""
+        raise NotImplementedError
+
+    def push(self, told: Iterable[Any] = (), /) -> object:
+        """Tell the gateway, as the plan arranges it; what is not taken is `untold`, and goes first the next time."""
+        raise NotImplementedError
+
+    def happened(self, order_id: str) -> Sequence[tuple[int, Status | None]]:
+        """List all that happened to an order so far: its leg and status; None takes back what that leg's last did.
+
+        Nothing for an order that was not placed (yet).
+        """
+        raise NotImplementedError
 
     #: (Code of `statuses`, code of how or why) → the members of the event that the contract says the two mean.
     details: ClassVar[Mapping[tuple[str, str], Mapping[str, StrEnum]]] = MappingProxyType({})
@@ -263,6 +324,11 @@ class CarrierMock(Mock):
     @abstractmethod
     def placed(self) -> Mapping[str, int]:
         """Count for each of our order ids how often it would be mailed, a leg at most; over 1 is a fault of ours."""
+
+
+def load_data(name: str) -> Any:
+    """Read one of the JSON files with the contracts' samples."""
+    return json.loads(files("govpost.mocks").joinpath("data", name).read_bytes())
 
 
 def dump_json(document: Any) -> bytes:

@@ -54,6 +54,8 @@ def _answering(mock: Mock) -> Callable[[Any], _Answer]:
         if request.url.startswith(PREFIX):
             return _say(control(mock, request))
         exchange = mock.exchange(request)
+        if exchange.first is not None:
+            exchange.first()
         if exchange.fault is not None:
             _act_out(exchange.fault, prepared)
         return _say(exchange.reply or WireReply(500))

@@ -19,6 +19,7 @@ from govpost.mocks.base import (
     CarrierMock,
     JsonObject,
     Member,
+    Story,
     UnfitError,
     check_members,
     dump_json,
@@ -29,7 +30,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultPlan
-from govpost.schemas import OutcomeKind, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Status, WireReply, WireRequest
 
 __all__ = ["COURSES", "DEMO_SECRET", "Mail", "PostalMock", "Step", "sign_webhook"]
 
@@ -39,6 +40,8 @@ _CLOCK_TOLERANCE = timedelta(seconds=300)
 _SINGLE = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
 _MAX_BATCH = 100
+#: What the gateway answers an event that it has now, or had before.
+_TAKEN = frozenset({201, 200})
 _TYPE = "cn.govpost.order."
 _KEY_PREFIX = "whsec_"
 #: An item's life begins this long before the post tells of it, so that none of it lies in the future.
@@ -159,6 +162,18 @@ class PostalMock(CarrierMock):
 
     key = "postal"
     stands_for = "webhook"
+    stories = MappingProxyType(
+        {
+            "delivered": Story(("delivered",), Status.DELIVERED),
+            "undelivered, then delivered": Story(("second_try",), Status.DELIVERED),
+            "returned": Story(("returned",), Status.RETURNED),
+            "delivered with a signature": Story(("proven",), Status.DELIVERED),
+            "delivery revoked, then made": Story(("delivered", "revoked"), Status.DELIVERED),
+            "cancelled by the post": Story(("cancelled",), Status.CANCELLED),
+            "lost": Story(("lost",), Status.LOST),
+            "there and back": Story(("round_trip",), Status.DELIVERED, legs=2),
+        }
+    )
     #: HTTP's statuses.
     results = MappingProxyType(
         {
@@ -196,6 +211,7 @@ class PostalMock(CarrierMock):
         self.tells_numbers = tells_numbers
         self.gateway_url = gateway_url.rstrip("/")
         self.api_token = api_token
+        self.untold: list[JsonObject] = []
         self.orders: dict[str, Mail] = {}
         #: order_id → how many distinct placements (CloudEvents ids) asked to mail it. Over 1: mailed twice.
         self.placements: Counter[str] = Counter()
@@ -244,6 +260,7 @@ class PostalMock(CarrierMock):
             super().reset()
             for memory in (self.orders, self.placements, self.repeats, self._answered):
                 memory.clear()
+            self.untold.clear()
 
     def state(self) -> JsonObject:
         """Count orders, placements, repeats and what was done twice."""
@@ -415,6 +432,22 @@ class PostalMock(CarrierMock):
             if mail.is_cancelled:
                 raise ValueError("a cancelled order is not mailed")
             return [self._happen(mail, step) for step in _rest(COURSES[course], [step for step, _ in mail.played])]
+
+    def happened(self, order_id: str) -> list[tuple[int, Status | None]]:
+        """List the steps played."""
+        with self._lock:
+            steps = [step for step, _ in self.orders[order_id].played] if order_id in self.orders else []
+            return [(step.leg, None if step.is_revoke else Status(step.status)) for step in steps]
+
+    def push(self, told: Iterable[JsonObject] = (), /) -> list[tuple[str, int]]:
+        """Send events as one list, those first that were not taken before. Raises what requests raises."""
+        self.untold = [*self.untold, *told]
+        if not self.untold:
+            return []
+        answers = self.post_events(self.untold, as_list=True)
+        taken = {event_id for event_id, status in answers if status in _TAKEN}
+        self.untold = [event for event in self.untold if event["event_id"] not in taken]
+        return answers
 
     def post_events(
         self,

@@ -3,29 +3,28 @@
 ================================  =====================================================================================
 fixture                           gives
 ================================  =====================================================================================
-``yukuaiban_mock``                a `YukuaibanMock`, served on a free loopback port; its address is ``.url``
-``yukuaiban_server``              its `MockServer`: ``refuse()``, ``accept()``
-``postal_mock``                   a `PostalMock`, served likewise; its address for settings is ``.orders_url``
-``postal_server``                 its `MockServer`
+``<key>_server``                  the `MockServer` of a mock, on a free loopback port: ``refuse()``, ``accept()``
+``<key>_mock``                    that mock; its address is ``.url``
 ``govpost_responses``             ``govpost_responses(mock_or_key, url) -> mock``: the mock behind the responses library
 ================================  =====================================================================================
 
+Every mock of the entry-point group `govpost.mocks` has the first two: ``yukuaiban_server``, ``postal_mock`` and so on.
 Every test gets fresh mocks with the keys of the contracts' worked examples.
 """
 
 import importlib
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from govpost.mocks.base import Mock
     from govpost.mocks.behind_responses import Registrar
-    from govpost.mocks.postal import PostalMock
     from govpost.mocks.server import MockServer
-    from govpost.mocks.yukuaiban import YukuaibanMock
 
-__all__ = ["govpost_responses", "postal_mock", "postal_server", "yukuaiban_mock", "yukuaiban_server"]
+__all__ = ["govpost_responses"]
 
 
 def _late(name: str) -> Any:
@@ -37,30 +36,25 @@ def _late(name: str) -> Any:
     return importlib.import_module(f"govpost.mocks.{name}")
 
 
-@pytest.fixture
-def yukuaiban_server() -> "Iterator[MockServer[YukuaibanMock]]":
-    """Serve the stand-in of 渝快办."""
-    with _late("server").MockServer(_late("yukuaiban").YukuaibanMock()) as server:
-        yield server
+def _served(entry: EntryPoint) -> dict[str, Any]:
+    """Make the two fixtures of a mock; the mock itself is loaded when one of them is used."""
+
+    def serve() -> "Iterator[MockServer[Mock]]":
+        with _late("server").MockServer(entry.load()()) as server:
+            yield server
+
+    def give(request: pytest.FixtureRequest) -> "Mock":
+        server: MockServer[Mock] = request.getfixturevalue(f"{entry.name}_server")
+        return server.mock
+
+    serve.__doc__ = f"Serve the stand-in of {entry.name}."
+    give.__doc__ = f"Give the stand-in of {entry.name}, served."
+    return {f"{entry.name}_server": pytest.fixture(serve), f"{entry.name}_mock": pytest.fixture(give)}
 
 
-@pytest.fixture
-def yukuaiban_mock(yukuaiban_server: "MockServer[YukuaibanMock]") -> "YukuaibanMock":
-    """Give the stand-in of 渝快办, served."""
-    return yukuaiban_server.mock
-
-
-@pytest.fixture
-def postal_server() -> "Iterator[MockServer[PostalMock]]":
-    """Serve the stand-in of the post's backend."""
-    with _late("server").MockServer(_late("postal").PostalMock()) as server:
-        yield server
-
-
-@pytest.fixture
-def postal_mock(postal_server: "MockServer[PostalMock]") -> "PostalMock":
-    """Give the stand-in of the post's backend, served."""
-    return postal_server.mock
+# pytest finds fixtures among a plugin's attributes.
+for _entry in entry_points(group="govpost.mocks"):
+    globals().update(_served(_entry))
 
 
 @pytest.fixture

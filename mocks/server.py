@@ -177,6 +177,8 @@ class MockServer(Generic[M]):
             # An action may call the gateway, and the gateway the mock: it must not stand on the loop.
             return _response(await asyncio.to_thread(control, self.mock, request))
         exchange = self.mock.exchange(request)
+        if exchange.first is not None:
+            await asyncio.to_thread(exchange.first)
         if exchange.fault is not None:
             await self._act_out(exchange.fault, raw)
         return web.Response() if exchange.reply is None else _response(exchange.reply)

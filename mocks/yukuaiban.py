@@ -21,10 +21,12 @@ from govpost.mocks.base import (
     JsonObject,
     Member,
     PortalMock,
+    Sample,
     UnfitError,
     check_members,
     dump_json,
     json_reply,
+    load_data,
     load_json_object,
     one_of,
     text,
@@ -77,6 +79,8 @@ _FOLLOWERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_FINAL, ()),
 }
 _CORRECTION = "更正"
+#: The serviceType of a round trip.
+_BOTH_WAYS = "3"
 _REASON_CODES = ("01", "02", "03", "04", "05", "06", "07", "99")
 
 _REQUEST_ID = text("requestId", _HEX32, "is not 32 lower-case hex digits")
@@ -445,6 +449,16 @@ class YukuaibanMock(PortalMock):
             ]
 
     # --- what the portal sends ---------------------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """Give the forty orders, each with its `secret` opened."""
+        return [
+            Sample(
+                {**each["order"], "secret": each["secret_opens_to"]},
+                {each["order"]["orderNo"]: 2 if each["order"]["serviceType"] == _BOTH_WAYS else 1},
+            )
+            for each in load_data("yukuaiban_orders.json")
+        ]
 
     def hand_over(self, document: JsonObject) -> WireRequest:
         """Build the request that places an order, given as the contract's samples have it: `secret` opened."""

@@ -12,6 +12,8 @@ from govpost.schemas.order import Order, OrderContent, Party
 __all__ = [
     "Amend",
     "Amended",
+    "Batch",
+    "Batched",
     "Cancel",
     "Cancelled",
     "Command",
@@ -94,7 +96,18 @@ class Record:
     tellings: tuple[Telling, ...]
 
 
-Command: TypeAlias = Place | Amend | Cancel | Query | Record
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Take many orders at once, each of which stands alone."""
+
+    #: The portal's own number of the batch. The same number with another digest is a conflict.
+    batch_no: str
+    digest: bytes
+    #: In the portal's order; what is wrong with a single one stands in its place.
+    commands: "tuple[Place | Denied, ...]"
+
+
+Command: TypeAlias = Place | Amend | Cancel | Query | Record | Batch
 
 
 class Problem(StrEnum):
@@ -163,4 +176,11 @@ class Denied:
     field: str | None = None
 
 
-Result: TypeAlias = Placed | Amended | Cancelled | Found | Noted | Denied
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """What came of each order of a batch, in its order."""
+
+    results: tuple[Placed | Denied, ...]
+
+
+Result: TypeAlias = Placed | Amended | Cancelled | Found | Noted | Batched | Denied

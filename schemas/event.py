@@ -11,10 +11,13 @@ from govpost.schemas.identifiers import OrderId, WaybillNo
 from govpost.schemas.order import PersonName, ProofKind, Text
 
 __all__ = [
+    "MAX_PROOF_BYTES",
     "Cause",
     "Event",
     "EventId",
+    "KeptProof",
     "Leg",
+    "MediaType",
     "Office",
     "Proof",
     "RawCode",
@@ -27,7 +30,15 @@ __all__ = [
 
 Leg = Literal[1, 2]
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MediaType = Literal["image/png", "image/jpeg", "application/pdf"]
 RawCode = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+#: How much one piece of evidence may be.
+MAX_PROOF_BYTES = 4 * 1024 * 1024
+
+#: How a file of each type begins.
+_BEGINNINGS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "application/pdf": b"%PDF-"}
 
 
 class Status(StrEnum):
@@ -101,11 +112,31 @@ class Signer(Model):
 
 
 class Proof(Model):
-    """Evidence that came with an event."""
+    """Evidence that came with an event: a picture or a scan."""
 
     kind: ProofKind
-    media_type: Text
+    media_type: MediaType
     data: Base64Bytes = Field(repr=False)
+
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
+        """Hold the content to its type, whatever it is called, and to its size."""
+        if len(self.data) > MAX_PROOF_BYTES:
+            raise ValueError(f"is larger than {MAX_PROOF_BYTES} bytes")
+        if not self.data.startswith(_BEGINNINGS[self.media_type]):
+            raise ValueError(f"its data is no {self.media_type}")
+        return self
+
+
+class KeptProof(Model):
+    """Evidence that is kept beside the ledger."""
+
+    kind: ProofKind
+    media_type: MediaType
+    #: Names it: a keyed hash of the content.
+    digest: str
+    #: Bytes.
+    size: int
 
 
 class Event(Model):
@@ -123,6 +154,8 @@ class Event(Model):
     received_by: ReceivedBy | None = None
     signer: Signer | None = Field(default=None, repr=False)
     proof: tuple[Proof, ...] = Field(default=(), repr=False)
+    #: What of it the ledger keeps; ours.
+    kept_proof: tuple[KeptProof, ...] = Field(default=(), repr=False)
     #: The event_id, of the same source, that this one takes back.
     revokes: EventId | None = None
     #: For a source that does not name the event it takes back: the raw code of it. The newest one with that code that

@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 from govpost.schemas.divisions import division_head
 
 __all__ = [
+    "CaseNo",
     "CitizenId",
     "DivisionCode",
     "Mobile",
@@ -21,6 +22,7 @@ __all__ = [
     "Phone",
     "Uscc",
     "WaybillNo",
+    "check_case_no",
     "check_citizen_id",
     "check_division_code",
     "check_mobile",
@@ -33,6 +35,7 @@ __all__ = [
     "mask_id_no",
     "mask_name",
     "mask_phone",
+    "mask_room",
 ]
 
 _CITIZEN_ID = re.compile(r"[0-9]{17}[0-9X]")
@@ -49,6 +52,15 @@ _S10 = re.compile(r"[A-Z]{2}[0-9]{9}[A-Z]{2}")
 _S10_WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
 _DOMESTIC_NO = re.compile(r"[0-9]{13}")
 
+#: Court codes begin with the province's short name; 兵 and 军 are the courts of 新疆生产建设兵团 and of the army.
+_COURTS = "京津冀晋内辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川黔云藏陕甘青宁新兵军"
+_CASE_NO = re.compile(
+    r"(?:（(?P<wide>{year})）|\((?P<narrow>{year})\)|〔(?P<angular>{year})〕)"
+    r"(?P<rest>(?:最高法|[{courts}](?:[0-9]{{2}}){{0,2}})"  # whose: 最高法, 渝 (高院), 渝01 (中院), 渝0113 (基层)
+    r"[\u4e00-\u9fa5]{{1,5}}"  # 专门审判代字, where there is one, and the type; no pattern can tell where one ends
+    r"[1-9][0-9]{{0,7}}号)".format(year="19[5-9][0-9]|20[0-9][0-9]", courts=_COURTS)
+)
+
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _PHONE = re.compile(
     r"1[3-9][0-9]{9}"
@@ -57,6 +69,20 @@ _PHONE = re.compile(
     r"|95[0-9]{3,6}"
 )
 _DIVISION_CODE = re.compile(r"[1-9][0-9]{5}")
+
+#: What a number may stand before in an address without telling whose door it is: 3弄, 5组, 318国道.
+_OPEN_PLACE = "路街道巷弄里段村组社队屯条环线国省县乡"
+#: What a house number follows. After anything else (锦绣家园5号) it may be a building or a door.
+_STREET = "路街道巷弄里段坊村组社队屯庄镇乡条同沟湾线"
+_NUMERAL = "一二三四五六七八九十百零〇"
+_HOUSE_NO = re.compile(
+    rf"(?<=[{_STREET}])[甲乙]?(?:\d+(?:[-－—之]\d+)*|[{_NUMERAL}]+)号(?![楼栋幢座单室房门{_OPEN_PLACE}])"
+)
+#: The first of these may be a building, a floor, a unit, a door, or a remark with a name in it.
+_NOT_OPEN = re.compile(
+    rf"\d+(?!\d|号?[{_OPEN_PLACE}])|[A-Za-z](?!\d+[{_OPEN_PLACE}])|[(（\[【]"
+    rf"|[{_NUMERAL}甲乙丙丁东西南北中]*(?:号楼|栋|幢|单元)|[{_NUMERAL}]+[室层楼]"
+)
 #: Crockford's Base32 leaves out I, L, O and U; 128 bits in 26 characters leave 3 bits for the first.
 _ORDER_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -139,6 +165,19 @@ def _s10_check_digit(serial: str) -> int:
     return {10: 0, 11: 5}.get(remainder, remainder)
 
 
+def check_case_no(value: str) -> str:
+    """Check a court's case number (案号, 法〔2015〕137号): year, court, type of case, serial number and 号.
+
+    The brackets around the year may be full-width, ASCII or 〔〕; the canonical ones are full-width.
+    """
+    match = _CASE_NO.fullmatch(value)
+    if match is None:
+        raise ValueError("a case number is a year in brackets, a court's code, a type of case, a serial number and 号")
+    year = match["wide"] or match["narrow"] or match["angular"]
+    return f"（{year}）{match['rest']}"
+
+
+CaseNo = Annotated[str, AfterValidator(check_case_no)]
 CitizenId = Annotated[str, AfterValidator(check_citizen_id)]
 Uscc = Annotated[str, AfterValidator(check_uscc)]
 WaybillNo = Annotated[str, AfterValidator(check_waybill_no)]
@@ -171,3 +210,15 @@ def mask_address(address: str) -> str:
     Only names in the division table are kept; an address that begins with none of them is hidden whole.
     """
     return division_head(address) + "****"
+
+
+def mask_room(address: str) -> str:
+    """Keep an address down to its house number and hide building, unit and room in a fixed width (GB/T 41833).
+
+    Where no house number is told from a building's or a door's, everything from the first number on is hidden.
+    """
+    house, hidden = _HOUSE_NO.search(address), _NOT_OPEN.search(address)
+    end = hidden.start() if hidden else len(address)
+    if house and house.start() <= end:
+        end = house.end()
+    return address if end == len(address) else address[:end].rstrip(" 附第#-") + "****"

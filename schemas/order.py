@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from govpost.schemas._model import Model
-from govpost.schemas.identifiers import CitizenId, DivisionCode, OrderId, Phone, Uscc
+from govpost.schemas.identifiers import CaseNo, CitizenId, DivisionCode, OrderId, Phone, Uscc
 
 __all__ = [
     "Address",
@@ -20,7 +20,9 @@ __all__ = [
     "Order",
     "OrderContent",
     "Party",
+    "PartyKind",
     "Payer",
+    "Person",
     "PersonName",
     "Promise",
     "ProofKind",
@@ -73,6 +75,15 @@ class ProofKind(StrEnum):
     RECEIPT = "receipt"
 
 
+class PartyKind(StrEnum):
+    """What a party is before the law."""
+
+    #: 自然人
+    PERSON = "person"
+    #: 法人, 非法人组织
+    ORGANIZATION = "organization"
+
+
 class Address(Model):
     """Where a party is reached. Names as the portal wrote them, the code where it is known (GB/T 2260)."""
 
@@ -83,6 +94,8 @@ class Address(Model):
     #: Below the county; the whole address where a portal sends it in one piece.
     street: Street = Field(repr=False)
     postcode: Postcode | None = None
+    #: The party itself gave or confirmed it as the place where it is to be reached (送达地址确认书).
+    is_confirmed: bool | None = None
 
 
 class IdDocument(Model):
@@ -114,6 +127,19 @@ class Party(Model):
     address: Address
     organization: Text | None = None
     id_document: IdDocument | None = Field(default=None, repr=False)
+    kind: PartyKind | None = None
+
+
+class Person(Model):
+    """Somebody beside the parties."""
+
+    name: PersonName = Field(repr=False)
+    #: To the recipient, as the portal says it.
+    relation: Text | None = None
+    phone: Phone | None = Field(default=None, repr=False)
+
+
+People = Annotated[tuple[Person, ...], Field(min_length=1)]
 
 
 class Item(Model):
@@ -161,7 +187,10 @@ class Matter(Model):
 
     code: Text | None = None
     name: Text | None = None
+    #: As the portal writes it.
     case_ref: Text | None = None
+    #: 案号, where the case is a court's, in its canonical form.
+    case_no: CaseNo | None = None
     #: GB/T 2260 code of the place where the matter is handled.
     division_code: DivisionCode | None = None
     authority: Authority | None = None
@@ -182,6 +211,10 @@ class OrderContent(Model):
     appointment: Appointment | None = None
     promise: Promise | None = None
     proof_wanted: frozenset[ProofKind] = frozenset()
+    #: Whom the recipient has named to receive in their place (指定代收人); None: nobody.
+    may_sign: People | None = Field(default=None, repr=False)
+    #: Who must not be given the item, whatever they are to the recipient (对方当事人); None: nobody.
+    may_not_sign: People | None = Field(default=None, repr=False)
     submitted_at: AwareDatetime | None = None
     remark: Annotated[str, StringConstraints(max_length=100)] | None = Field(default=None, repr=False)
     #: What the portal sent and we have no word for, under the portal's own paths.

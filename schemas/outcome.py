@@ -39,6 +39,12 @@ class Notice(StrEnum):
     PICKUP_REFUSED = "pickup_refused"
     #: The portal handed the order over again with other content, too late to follow it.
     CONTENT_CHANGED = "content_changed"
+    #: What was to be served was handed to somebody, or left somewhere, in a way that is no service.
+    SERVICE_INVALID = "service_invalid"
+    #: What was to be served was delivered, and what must be known of the signer was not told: no receipt went out.
+    SERVICE_UNPROVEN = "service_unproven"
+    #: A receipt of service went out that a person should look at.
+    RECEIPT_IN_DOUBT = "receipt_in_doubt"
 
 
 class Presence(StrEnum):

@@ -4,16 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from govpost.adapters.base import AdapterSettings, DeliveryKind, Document, Owed, Secret
 from govpost.adapters.manifest import Manifest
 from govpost.adapters.protocols import standard_webhooks
 from govpost.adapters.protocols.http_status import status_outcome
 from govpost.schemas import Conversation, Order, Outcome, OutcomeKind, Presence, Source, WireReply, WireRequest
-from govpost.schemas.documents import JsonObject, parse_json_object
+from govpost.schemas.documents import JsonObject, parse_json, parse_json_object
 from govpost.schemas.errors import UnreadableError, UnsupportedFeatureError
 from govpost.schemas.identifiers import WaybillNo, check_waybill_no
 
@@ -35,6 +35,8 @@ class WebhookSettings(AdapterSettings):
     url: str
     #: One secret, or several separated by spaces while they are rotated: every one of them signs.
     secret: Secret
+    #: How many events one request may carry, where the backend takes CloudEvents' batched form.
+    batch_size: Annotated[int, Field(ge=1, le=100)] = 1
 
     @field_validator("secret")
     @classmethod
@@ -54,7 +56,8 @@ class Webhook:
     Settings: ClassVar[type[AdapterSettings]] = WebhookSettings
 
     def __init__(self, settings: WebhookSettings, manifest: Manifest) -> None:
-        self.manifest = manifest
+        batches = dict.fromkeys(EVENT_TYPES.values(), settings.batch_size) if settings.batch_size > 1 else {}
+        self.manifest = manifest.model_copy(update={"batches": batches})
         self._url = settings.url
         self._keys = _read_keys(settings.secret)
 
@@ -76,12 +79,13 @@ class Webhook:
         return Document(event_type, body, owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
-        """Post one event after the other, each signed anew."""
-        outcomes = []
-        for document in documents:
-            reply = yield self._request(document, source.now())
-            outcomes.append(_outcome(reply, source.now()))
-        return outcomes
+        """Post an event, or several in the batched form, signed anew."""
+        now = source.now()
+        if len(documents) == 1:
+            reply = yield self._request(documents[0], now)
+            return [_outcome(reply, source.now())]
+        reply = yield self._batch_request(documents, source.token(), now)
+        return _batch_outcomes(documents, reply, source.now())
 
     def probe(self, owed: Owed, source: Source) -> Conversation[Presence]:  # noqa: ARG002 - the role's signature
         """Ask nothing: this wire has no such question (the manifest says so), and needs none."""
@@ -89,16 +93,19 @@ class Webhook:
         return Presence.CANNOT_TELL
 
     def _request(self, document: Document, now: datetime) -> WireRequest:
-        message_id, timestamp = document.delivery_id, str(int(now.timestamp()))
-        signature = standard_webhooks.sign(self._keys, message_id=message_id, timestamp=timestamp, body=document.body)
-        headers = {
-            "Content-Type": "application/cloudevents+json",
-            "webhook-id": message_id,
-            "webhook-timestamp": timestamp,
-            "webhook-signature": signature,
-            "Idempotency-Key": message_id,
-        }
+        signed = self._signed(document.delivery_id, document.body, now)
+        headers = {"Content-Type": "application/cloudevents+json", **signed, "Idempotency-Key": document.delivery_id}
         return WireRequest("POST", self._url, headers, document.body)
+
+    def _batch_request(self, documents: Sequence[Document], message_id: str, now: datetime) -> WireRequest:
+        body = b"[" + b",".join(document.body for document in documents) + b"]"
+        headers = {"Content-Type": "application/cloudevents-batch+json", **self._signed(message_id, body, now)}
+        return WireRequest("POST", self._url, headers, body)
+
+    def _signed(self, message_id: str, body: bytes, now: datetime) -> dict[str, str]:
+        timestamp = str(int(now.timestamp()))
+        signature = standard_webhooks.sign(self._keys, message_id=message_id, timestamp=timestamp, body=body)
+        return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": signature}
 
 
 def _rfc3339(at: datetime) -> str:
@@ -116,12 +123,40 @@ def _outcome(reply: WireReply, at: datetime) -> Outcome:
     return _with_waybills(outcome, reply.body) if outcome.kind is OutcomeKind.TAKEN else outcome
 
 
+def _batch_outcomes(documents: Sequence[Document], reply: WireReply, at: datetime) -> list[Outcome]:
+    """Judge an answer to a batch: 2xx lists each event's own answer, found by its id."""
+    whole = status_outcome(reply, at)
+    if whole.kind is not OutcomeKind.TAKEN:
+        return [whole] * len(documents)
+    try:
+        answers = parse_json(reply.body)
+    except UnreadableError:
+        answers = None
+    listed = [answer for answer in answers if isinstance(answer, dict)] if isinstance(answers, list) else []
+    by_id = {answer.get("id"): answer for answer in listed}
+    return [_listed_outcome(by_id.get(document.delivery_id), at) for document in documents]
+
+
+def _listed_outcome(answer: JsonObject | None, at: datetime) -> Outcome:
+    status = answer and answer.get("status")
+    if answer is None or not isinstance(status, int) or isinstance(status, bool):
+        return Outcome(OutcomeKind.UNKNOWN, code="no answer for it")
+    outcome = status_outcome(WireReply(status), at)
+    return _numbered(outcome, answer) if outcome.kind is OutcomeKind.TAKEN else outcome
+
+
 def _with_waybills(outcome: Outcome, body: bytes) -> Outcome:
     """Add the numbers an answer brings; the order is taken whatever the answer looks like."""
     try:
-        answer = parse_json_object(body) if body.strip() else {}
+        return _numbered(outcome, parse_json_object(body) if body.strip() else {})
+    except UnreadableError:
+        return replace(outcome, code=f"{outcome.code}, waybill unreadable")
+
+
+def _numbered(outcome: Outcome, answer: JsonObject) -> Outcome:
+    try:
         waybill_no, return_waybill_no = _waybill_no(answer, "waybill_no"), _waybill_no(answer, "return_waybill_no")
-    except (UnreadableError, ValueError):
+    except ValueError:
         return replace(outcome, code=f"{outcome.code}, waybill unreadable")
     return replace(outcome, waybill_no=waybill_no, return_waybill_no=return_waybill_no)
 

@@ -17,7 +17,7 @@ from govpost.schemas.identifiers import OrderId, check_order_id
 __all__ = ["parse_event", "parse_listed_event"]
 
 #: Members of Event that only we may set.
-_OURS = ("cause", "raw_code")
+_OURS = ("cause", "raw_code", "revokes_code", "kept_proof")
 
 _KNOWN_STATUSES = frozenset(Status)
 

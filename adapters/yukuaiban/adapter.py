@@ -265,12 +265,16 @@ def _check_pickup(order: OrderContent) -> None:
         raise MappingError("pickupTime", "does not go with serviceType 1")
 
 
-def _answer_body(result: Placed | Amended | Cancelled | Found) -> JsonObject:
-    if isinstance(result, Found):
-        return _found(result)
-    if isinstance(result, Cancelled):
-        return {"orderNo": result.portal_ref, "cancelled": True}
-    return {"orderNo": result.portal_ref, "logisticsNo": result.order_id, "accepted": True}
+def _answer_body(result: Result) -> JsonObject:
+    match result:
+        case Found():
+            return _found(result)
+        case Cancelled(portal_ref=order_no):
+            return {"orderNo": order_no, "cancelled": True}
+        case Placed(portal_ref=order_no, order_id=order_id) | Amended(portal_ref=order_no, order_id=order_id):
+            return {"orderNo": order_no, "logisticsNo": order_id, "accepted": True}
+        case _:
+            raise TypeError(f"this portal asks nothing that is answered with {type(result).__name__}")
 
 
 def _found(found: Found) -> JsonObject:

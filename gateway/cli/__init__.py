@@ -29,9 +29,13 @@ COMMANDS = {
     "serve": ("govpost.gateway.cli.serve", "Take orders and deliver them, until told to stop."),
     "orders": ("govpost.gateway.cli.orders", "List orders and show one."),
     "explain": ("govpost.gateway.cli.explain", "Say where an order is, why it waits, and what is next."),
+    "label": ("govpost.gateway.cli.label", "Make an order's e-waybill as a PDF to print."),
     "dead": ("govpost.gateway.cli.dead", "List dead deliveries; replay them or drop them."),
     "lanes": ("govpost.gateway.cli.lanes", "List lanes that wait; pause and resume one."),
     "destinations": ("govpost.gateway.cli.destinations", "List what we deliver to; pause and resume one."),
+    "refused": ("govpost.gateway.cli.refused", "List what portals handed over and could not be taken."),
+    "strays": ("govpost.gateway.cli.strays", "List events of items that no order is known for."),
+    "reconcile": ("govpost.gateway.cli.reconcile", "Compare a day with a portal's or a backend's books."),
     "keys": ("govpost.gateway.cli.keys", "Make the ledger's key file, or add a new sealing key to it."),
     "check-config": ("govpost.gateway.cli.check_config", "Check the settings without starting anything."),
 }

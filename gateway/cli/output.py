@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeAlias
@@ -32,7 +32,7 @@ _PERSON_MASKS: Mapping[str, Callable[[str], str]] = {
     "id_no": mask_id_no,
     "street": mask_address,
 }
-_PERSONS = frozenset({"sender", "recipient", "signer"})
+_PERSONS = frozenset({"sender", "recipient", "signer", "may_sign", "may_not_sign"})
 #: Free text and pictures: nobody knows what is in them.
 _UNREADABLE = frozenset({"remark", "note", "extras", "data", "text"})
 
@@ -54,6 +54,8 @@ def _scalar_to_json(value: Any) -> Any:
             return value.model_dump(mode="json")
         case datetime():
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
         case Enum():
             return value.value
         case PurePath():

@@ -3,12 +3,13 @@
 import asyncio
 import sys
 
+from govpost.gateway.check import check_settings
 from govpost.gateway.cli.options import Config, Json, new_app
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.ingress.server import serve as serve_until_stopped
 from govpost.gateway.log import configure_logging, get_logger
 from govpost.gateway.metrics import Metrics
-from govpost.gateway.settings import check_settings, load_settings
+from govpost.gateway.settings import load_settings
 
 if sys.platform != "win32":
     from uvloop import new_event_loop

@@ -2,6 +2,7 @@
 
 =====================  ==================================================================
 ``/portals/<name>/…``  the portals' doors, raw
+``/backends/<name>/…`` the doors of backends that push in a wire of their own, raw
 ``/api/v1/…``          events in, orders out
 ``/healthz``           the process answers
 ``/readyz``            the ledger takes a commit
@@ -23,29 +24,37 @@ from govpost.gateway.ingress.faults import Faults
 from govpost.gateway.ingress.health import health_routes, metrics_route
 from govpost.gateway.ingress.limits import Limits, RequestLimits
 from govpost.gateway.ingress.openapi import page_routes
-from govpost.gateway.ingress.portals import PORTALS_PREFIX, PortalDoor
+from govpost.gateway.ingress.portals import BACKENDS_PREFIX, PORTALS_PREFIX, SystemDoor
 from govpost.gateway.metrics import Metrics
 
 if TYPE_CHECKING:
     from govpost.gateway.gateway import Gateway
 
-__all__ = ["create_admin_app", "create_app"]
+__all__ = ["create_admin_app", "create_app", "public_limits"]
 
 
-def create_app(gateway: "Gateway", metrics: Metrics, *, section_body_bytes: Mapping[str, int] | None = None) -> ASGIApp:
-    """Make the public port's application.
+def public_limits(gateway: "Gateway") -> RequestLimits:
+    """Take the limits of the public port from the settings, and from the portals whose contract allows other sizes."""
+    sizes = {name: portal.manifest.max_body_bytes for name, portal in gateway.portals.items()}
+    return RequestLimits.from_settings(
+        gateway.settings.ingress, section_body_bytes={name: size for name, size in sizes.items() if size is not None}
+    )
 
-    `section_body_bytes` holds the portals whose contract allows other sizes than `[ingress] max_body_bytes`.
-    """
+
+def create_app(gateway: "Gateway", metrics: Metrics) -> ASGIApp:
+    """Make the public port's application."""
     settings = gateway.settings.ingress
     api = create_api(gateway)
     routes = health_routes(gateway)
     if settings.admin_port is None:
         routes.append(metrics_route(metrics))
         api.router.routes.extend(page_routes(api))
-    doors = _Doors({PORTALS_PREFIX: PortalDoor(gateway), f"{API_PREFIX}/": api}, Router(routes), metrics)
-    limits = RequestLimits.from_settings(settings, section_body_bytes=section_body_bytes)
-    return Faults(Limits(doors, limits))
+    raw = {
+        PORTALS_PREFIX: SystemDoor(gateway, gateway.portals),
+        BACKENDS_PREFIX: SystemDoor(gateway, gateway.backends),
+    }
+    doors = _Doors({**raw, f"{API_PREFIX}/": api}, Router(routes), metrics)
+    return Faults(Limits(doors, public_limits(gateway)))
 
 
 def create_admin_app(gateway: "Gateway", metrics: Metrics) -> ASGIApp:

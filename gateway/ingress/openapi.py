@@ -18,7 +18,7 @@ __all__ = ["build_openapi", "page_routes", "request_body"]
 
 _REF = "#/components/schemas/{model}"
 #: Members of Event that no caller may set.
-_OURS = ("cause", "raw_code")
+_OURS = ("cause", "raw_code", "revokes_code", "kept_proof")
 
 #: What every call may answer besides its own.
 _PROBLEMS = {
@@ -74,7 +74,8 @@ def _own_components() -> dict[str, Any]:
     event = components["Event"]
     for name in _OURS:
         del event["properties"][name]
-    del components["Cause"]
+    for name in ("Cause", "KeptProof"):
+        del components[name]
     order_id = {"type": "string", "description": "Our number of the order (a ULID)"}
     components["ListedEvent"] = {
         **event,

@@ -1,10 +1,10 @@
-"""The portals' door: bytes in, bytes out. What they mean is the adapters' business.
+"""The doors of portals and backends: bytes in, bytes out. What they mean is the adapters' business.
 
 A raw ASGI application rather than a Starlette route: every order passes here, and a route costs as much as the rest
 of the way to the ledger. It keeps what signatures cover: the path as on the request line, percent-encoding and all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
@@ -15,9 +15,10 @@ from govpost.schemas import Headers, WireReply, WireRequest
 if TYPE_CHECKING:
     from govpost.gateway.gateway import Gateway
 
-__all__ = ["PORTALS_PREFIX", "PortalDoor", "section_of"]
+__all__ = ["BACKENDS_PREFIX", "PORTALS_PREFIX", "SystemDoor", "section_of"]
 
 PORTALS_PREFIX = "/portals/"
+BACKENDS_PREFIX = "/backends/"
 
 #: Headers that may stand several times, being lists (RFC 9110, 5.3): proxies on the way repeat them. They are joined.
 _LISTS = frozenset({
@@ -27,18 +28,24 @@ _LISTS = frozenset({
 })  # fmt: skip
 
 
-class PortalDoor:
-    """Hand requests under ``/portals/<section>/`` to the gateway, which knows the adapter.
+class SystemDoor:
+    """Hand requests under ``/portals/<section>/`` or ``/backends/<section>/`` to the gateway, which knows the adapter.
 
     A header that is no list and stands there twice is a 400: a signature checked over one value while something else
     reads the other is a way in, so nobody gets to choose.
     """
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "Gateway", names: Container[str]) -> None:
         self._gateway = gateway
+        #: Whose door this is.
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        name = section_of(scope)
+        if name not in self._names:
+            await refuse(scope, send, 404, "nobody answers here; check the path against the settings' section names")
+            return
         body = await _read_body(receive)
         if body is None:
             return  # the caller has gone; nothing was begun
@@ -48,7 +55,7 @@ class PortalDoor:
             await refuse(scope, send, 400, f"header {error.name} stands there more than once")
             return
         request = WireRequest(scope["method"], _target(scope), headers, body)
-        await _answer(send, await self._gateway.areceive(section_of(scope), request))
+        await _answer(send, await self._gateway.areceive(name, request))
 
 
 class _RepeatedHeaderError(Exception):
@@ -58,9 +65,9 @@ class _RepeatedHeaderError(Exception):
 
 
 def section_of(scope: Scope) -> str:
-    """Read the settings section out of the path of a request to a portal's door."""
+    """Read the settings section out of the path of a request to such a door."""
     path: str = scope["path"]
-    return path.removeprefix(PORTALS_PREFIX).partition("/")[0]
+    return path.split("/", 3)[2]
 
 
 def _target(scope: Scope) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from govpost.gateway.ingress.app import create_admin_app, create_app
+from govpost.gateway.ingress.app import create_admin_app, create_app, public_limits
 from govpost.gateway.ingress.limits import RequestLimits, build_protocol
 from govpost.gateway.log import get_logger
 from govpost.gateway.metrics import Metrics
@@ -121,22 +121,24 @@ class _Server(uvicorn.Server):
 def _bind(gateway: "Gateway", metrics: Metrics) -> list[_Server]:
     """Take the ports: the public one, and the admin's where it is set."""
     settings = gateway.settings.ingress
-    servers = [_build_server(gateway, create_app(gateway, metrics), port=settings.port, key="port")]
+    limits = public_limits(gateway)
+    servers = [_build_server(gateway, create_app(gateway, metrics), limits, port=settings.port, key="port")]
     if settings.admin_port is not None:
         admin_app = create_admin_app(gateway, metrics)
         try:
-            servers.append(_build_server(gateway, admin_app, port=settings.admin_port, key="admin_port"))
+            limits = RequestLimits.from_settings(settings)
+            servers.append(_build_server(gateway, admin_app, limits, port=settings.admin_port, key="admin_port"))
         except ConfigurationError:
             servers[0].listener.close()
             raise
     return servers
 
 
-def _build_server(gateway: "Gateway", app: ASGIApp, *, port: int, key: str) -> _Server:
+def _build_server(gateway: "Gateway", app: ASGIApp, limits: RequestLimits, *, port: int, key: str) -> _Server:
     ingress = gateway.settings.ingress
     config = uvicorn.Config(
         app,
-        http=build_protocol(RequestLimits.from_settings(ingress)),
+        http=build_protocol(limits),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -19,6 +19,7 @@ from govpost.schemas import (
     Office,
     Party,
     Payer,
+    Person,
     Promise,
     ProofKind,
     Reason,
@@ -79,6 +80,14 @@ class PartyView(Model):
     id_document: IdDocumentView | None
 
 
+class PersonView(Model):
+    """Somebody who may sign, or may not; name and phone are masked."""
+
+    name: str
+    relation: str | None
+    phone: str | None
+
+
 class SignerView(Model):
     """Who signed; name and ID number are masked."""
 
@@ -133,6 +142,8 @@ class OrderDetail(OrderSummary):
     appointment: Appointment | None
     promise: Promise | None
     proof_wanted: tuple[ProofKind, ...]
+    may_sign: tuple[PersonView, ...]
+    may_not_sign: tuple[PersonView, ...]
     submitted_at: AwareDatetime | None
     #: In the order in which they were recorded.
     events: tuple[EventView, ...]
@@ -158,6 +169,8 @@ def build_order_detail(record: OrderRecord, events: Iterable[EventRow]) -> Order
         appointment=order.appointment,
         promise=order.promise,
         proof_wanted=tuple(sorted(order.proof_wanted)),
+        may_sign=tuple(map(_person, order.may_sign or ())),
+        may_not_sign=tuple(map(_person, order.may_not_sign or ())),
         submitted_at=order.submitted_at,
         events=tuple(_event(row) for row in events),
     )
@@ -185,6 +198,12 @@ def _party(party: Party) -> PartyView:
         division_code=party.address.division_code,
         organization=party.organization,
         id_document=_id_document(party.id_document),
+    )
+
+
+def _person(person: Person) -> PersonView:
+    return PersonView(
+        name=mask_name(person.name), relation=person.relation, phone=person.phone and mask_phone(person.phone)
     )
 
 
@@ -218,7 +237,7 @@ def _event(row: EventRow) -> EventView:
         received_by=event.received_by,
         signer=_signer(event.signer),
         proof=tuple(
-            ProofView(kind=proof.kind, media_type=proof.media_type, size_bytes=len(proof.data)) for proof in event.proof
+            ProofView(kind=proof.kind, media_type=proof.media_type, size_bytes=proof.size) for proof in event.kept_proof
         ),
         raw_code=event.raw_code,
     )

@@ -15,10 +15,10 @@ from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, is_in,
 from govpost.schemas import Event, Order, Status
 
 __all__ = [
+    "FIRST_RANK",
     "NUMBER_RANKS",
     "USUAL_RANK",
     "Lane",
-    "NoticeKind",
     "PortalTerms",
     "demote",
     "enqueue",
@@ -31,11 +31,12 @@ __all__ = [
     "seal_order",
     "unpark",
     "withdraw_all",
-    "withdraw_placement",
+    "withdraw_kind",
     "withdraw_telling",
 ]
 
-#: Ranks of a lane: the waybill numbers of both legs go ahead of all else that waits.
+#: Ranks of a lane: that an order was taken, then the waybill numbers of both legs, go ahead of all else that waits.
+FIRST_RANK = 0
 NUMBER_RANKS = {1: 1, 2: 2}
 USUAL_RANK = 9
 
@@ -47,12 +48,8 @@ class PortalTerms:
     tells: frozenset[Status]
     needs_waybill: frozenset[Status]
     tells_own_cancel: bool
-
-
-class NoticeKind:
-    """What a person should know of an order."""
-
-    WAYBILL_DIFFERS = "waybill_differs"
+    #: It is polled: what it hands over again with other content is no contradiction but news.
+    is_polled: bool = False
 
 
 class Lane(NamedTuple):
@@ -211,9 +208,9 @@ def withdraw_all(connection: Connection, lane: Lane, *, now: datetime) -> None:
     _WITHDRAW_ALL.on(connection, {**_lane_parameters(lane), "now": now})
 
 
-def withdraw_placement(connection: Connection, lane: Lane, *, now: datetime) -> bool:
-    """Take a placement back that was never tried; tells whether there was one."""
-    return _withdraw(connection, _WITHDRAW_KIND, lane, now=now, of_kind=DeliveryKind.PLACE)
+def withdraw_kind(connection: Connection, lane: Lane, kind: DeliveryKind, *, now: datetime) -> bool:
+    """Take deliveries of one kind back that were never tried; tells whether there was one."""
+    return _withdraw(connection, _WITHDRAW_KIND, lane, now=now, of_kind=kind)
 
 
 def withdraw_telling(connection: Connection, lane: Lane, event_no: int, *, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Insert
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.sql import ClauseElement
 
@@ -93,8 +93,10 @@ class Prepared:
 
 class _Compiled:
     def __init__(self, statement: ClauseElement, dialect: Dialect, names: frozenset[str]) -> None:
-        is_insert = getattr(statement, "is_insert", False)
-        compiled: Any = statement.compile(dialect=dialect, column_keys=sorted(names) if is_insert else None)
+        table: Any = statement.table if isinstance(statement, Insert) else None
+        # Of an INSERT, what is no column is a parameter of its ON CONFLICT.
+        columns_given = None if table is None else [name for name in sorted(names) if name in table.c]
+        compiled: Any = statement.compile(dialect=dialect, column_keys=columns_given)
         self.text: str = compiled.string
         # Column defaults are filled in by an execution context that we do without.
         defaults = {column.key: column.default.arg for column in getattr(compiled, "insert_prefetch", ())}

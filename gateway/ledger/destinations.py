@@ -29,6 +29,8 @@ class Allowance:
 
     most: int
     again_at: datetime | None = None
+    #: It is the one that tries whether a broken destination answers.
+    is_trial: bool = False
 
 
 _ROW = Prepared(
@@ -67,7 +69,7 @@ def allowance(connection: Connection, destination: str, wanted: int, *, now: dat
     if row.until_at > now:
         return Allowance(0, again_at=row.until_at)
     is_trying = _UNDER_WAY.on(connection, {"name": destination}).first() is not None
-    return Allowance(0) if is_trying else Allowance(min(wanted, 1))
+    return Allowance(0) if is_trying else Allowance(min(wanted, 1), is_trial=True)
 
 
 def answered(connection: Connection, destination: str) -> bool:

@@ -3,31 +3,33 @@
 The rules are contracts/README, "How an order lives"; `schemas.lifecycle` holds them as a table.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row
 
 from govpost.adapters.base import DeliveryKind
+from govpost.gateway.ledger import _events_sql as sql
 from govpost.gateway.ledger._rows import (
+    FIRST_RANK,
     NUMBER_RANKS,
     USUAL_RANK,
     Lane,
-    NoticeKind,
     PortalTerms,
     enqueue,
     note,
+    open_order,
     promote,
     seal_event,
     unpark,
     withdraw_telling,
 )
-from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, deliveries, events, is_in, is_state, orders
-from govpost.schemas import Cause, Event, Status
+from govpost.gateway.ledger.strays import Strays
+from govpost.gateway.ledger.tables import OPEN_STATES, State
+from govpost.schemas import Cause, Direction, Event, Notice, Status, Telling
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE, may_move
 
 __all__ = ["OURS", "Recorded", "Recorder"]
@@ -35,13 +37,19 @@ __all__ = ["OURS", "Recorded", "Recorder"]
 #: The source of events that we record ourselves (`numbered` from an answer, `cancelled`).
 OURS = "govpost"
 
+#: A telling in one of these is on its way, or in a person's hands.
+_PENDING = frozenset({*OPEN_STATES, State.DEAD})
+
 #: Past this a leg is under way, and a round trip's status is leg 2's.
 _NOT_UNDER_WAY = frozenset({Status.ACCEPTED, Status.NUMBERED})
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of one event, as an HTTP status: 201 new, 200 the same again, 404, 409 other content, 422."""
+    """What became of one event, as an HTTP status.
+
+    201 new, 200 the same again, 202 kept until an order fits it, 404, 409 other content, 422.
+    """
 
     status: int
     moved: bool = False
@@ -50,144 +58,135 @@ class Recorded:
     waybill_differs: bool = False
 
 
-_ORDER = Prepared(
-    select(
-        orders.c.order_id,
-        orders.c.portal,
-        orders.c.backend,
-        orders.c.status,
-        orders.c.leg1_status,
-        orders.c.leg2_status,
-        orders.c.waybill_no,
-        orders.c.return_waybill_no,
-    ).where(orders.c.order_id == bindparam("key"))
-)
-_INSERT = Prepared(insert(events).on_conflict_do_nothing().returning(events.c.event_no))
-_SAME = Prepared(
-    select(events.c.digest, events.c.moved).where(
-        events.c.source == bindparam("src"), events.c.event_id == bindparam("eid")
-    )
-)
-_NEWEST_MOVE = Prepared(
-    select(func.max(events.c.occurred_at)).where(
-        events.c.order_id == bindparam("key"),
-        events.c.source == bindparam("src"),
-        events.c.leg == bindparam("leg_no"),
-        events.c.moved,
-        events.c.revoked_by.is_(None),
-        events.c.status.is_not(None),
-    )
-)
-_MOVES_OF_LEG = (
-    select(events.c.status)
-    .where(
-        events.c.order_id == bindparam("key"),
-        events.c.leg == bindparam("leg_no"),
-        events.c.moved,
-        events.c.revoked_by.is_(None),
-        events.c.status.is_not(None),
-    )
-    .order_by(events.c.event_no.desc())
-    .limit(1)
-)
-_LAST_MOVE = Prepared(_MOVES_OF_LEG)
-_LAST_MOVE_BUT = Prepared(
-    _MOVES_OF_LEG.where(~((events.c.source == bindparam("src")) & (events.c.event_id == bindparam("eid"))))
-)
-_TARGET = Prepared(
-    select(events.c.event_no, events.c.moved, events.c.revoked_by, events.c.leg).where(
-        events.c.source == bindparam("src"),
-        events.c.event_id == bindparam("eid"),
-        events.c.order_id == bindparam("key"),
-    )
-)
-_WAITING_REVOKE = Prepared(
-    select(events.c.event_no).where(
-        events.c.source == bindparam("src"), events.c.revokes == bindparam("eid"), events.c.order_id == bindparam("key")
-    )
-)
-_MOVED = Prepared(select(events.c.moved).where(events.c.event_no == bindparam("no")))
-_MARK_MOVED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(moved=True))
-_MARK_REVOKED = Prepared(update(events).where(events.c.event_no == bindparam("no")).values(revoked_by=bindparam("by")))
-_TELLING = Prepared(
-    select(deliveries.c.delivery_id).where(
-        deliveries.c.order_id == bindparam("key"),
-        deliveries.c.destination == bindparam("portal_name"),
-        deliveries.c.event_no == bindparam("no"),
-        deliveries.c.corrects.is_(None),
-        ~is_in(State.WITHDRAWN, State.DROPPED),
-    )
-)
-_WAYBILL_COLUMNS = {1: orders.c.waybill_no, 2: orders.c.return_waybill_no}
-_SET_WAYBILL = {
-    leg: Prepared(
-        update(orders)
-        .where(orders.c.order_id == bindparam("key"), column.is_(None))
-        .values({column: bindparam("number")})
-    )
-    for leg, column in _WAYBILL_COLUMNS.items()
-}
-_SET_STATUS = Prepared(
-    update(orders)
-    .where(orders.c.order_id == bindparam("key"))
-    .values(
-        status=bindparam("overall"),
-        leg1_status=bindparam("first"),
-        leg2_status=bindparam("second"),
-        updated_at=bindparam("now"),
-    )
-)
+class _Item(NamedTuple):
+    order_id: str
+    leg: int
+    is_piece: bool = False
+
+
 _LEG_COLUMNS = {1: "leg1_status", 2: "leg2_status"}
-_RELEASE_HELD = Prepared(
-    update(deliveries)
-    .where(deliveries.c.order_id == bindparam("key"), deliveries.c.leg == bindparam("leg_no"), is_state(State.HELD))
-    .values(state=State.QUEUED)
-)
-_OPEN_COMMANDS = Prepared(
-    select(deliveries.c.delivery_id, deliveries.c.kind)
-    .where(
-        deliveries.c.order_id == bindparam("key"),
-        deliveries.c.destination == bindparam("backend_name"),
-        is_in(State.QUEUED, State.DUE, State.LEASED, State.DEAD),
-    )
-    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
-)
-_SETTLE_BY_EVIDENCE = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"))
-    .values(state=State.SETTLED, outcome="taken", code="evidence", is_uncertain=False, ended_at=bindparam("now"))
-)
 
 
 class Recorder:
     """Record events of the orders of one ledger; every method is part of a unit of the writer."""
 
-    def __init__(self, sealer: Sealer, terms: dict[str, PortalTerms]) -> None:
+    def __init__(
+        self, sealer: Sealer, terms: dict[str, PortalTerms], *, places_legs_apart: frozenset[str] = frozenset()
+    ) -> None:
         self._sealer = sealer
         self._terms = terms
+        #: Backends to which the legs of a round trip are orders of their own.
+        self._places_legs_apart = places_legs_apart
+        self._strays = Strays(sealer)
+
+    def tell(self, connection: Connection, source: str, telling: Telling, *, now: datetime) -> Recorded:
+        """Record what a backend tells of an item, which it names in its own way; keep what no order fits."""
+        item = self._find_item(connection, source, telling)
+        if item is None:
+            is_new = self._strays.keep(connection, source, telling, now=now)
+            return Recorded(202 if is_new else 200)
+        event = telling.event.model_copy(update={"leg": item.leg})
+        return self.record(connection, item.order_id, event, source=source, now=now, is_of_piece=item.is_piece)
+
+    @staticmethod
+    def _find_item(connection: Connection, source: str, telling: Telling) -> "_Item | None":
+        by_number = {"number": telling.waybill_no, "src": source}
+        piece = sql.PIECE_OF.on(connection, by_number).first()
+        if piece is not None:
+            return _Item(piece.order_id, piece.leg, is_piece=True)
+        if telling.order_id is not None:
+            order = sql.ORDER.on(connection, {"key": telling.order_id}).one_or_none()
+            if order is not None and order.backend == source:
+                return _Item(order.order_id, telling.event.leg)
+        if telling.waybill_no is None:
+            return None
+        order = sql.BY_WAYBILL.on(connection, by_number).first()
+        return order and _Item(order.order_id, 1 if order.waybill_no == telling.waybill_no else 2)
+
+    def _adopt(
+        self, connection: Connection, order: Row[Any], leg: int, waybill_no: str, *, now: datetime, is_of_piece: bool
+    ) -> None:
+        """Record what was told of an item before anybody knew whose it is."""
+        for event in self._strays.take(connection, order.backend, waybill_no):
+            found = event.model_copy(update={"leg": leg})
+            self.record(connection, order.order_id, found, source=order.backend, now=now, is_of_piece=is_of_piece)
 
     def record(
-        self, connection: Connection, order_id: str, event: Event, *, source: str | None, now: datetime
+        self,
+        connection: Connection,
+        order_id: str,
+        event: Event,
+        *,
+        source: str | None,
+        now: datetime,
+        is_of_piece: bool = False,
     ) -> Recorded:
-        """Record one event; `source` None stands for the order's own backend."""
-        order = _ORDER.on(connection, {"key": order_id}).one_or_none()
+        """Record one event; `source` None stands for the order's own backend.
+
+        An event of a further piece is kept and moves nothing: the portal knows the first piece's number only.
+        """
+        order = sql.ORDER.on(connection, {"key": order_id}).one_or_none()
         if order is None:
             return Recorded(404, detail="no order has this number")
         source = source or order.backend
         digest = self._sealer.digest(f"{order_id}\n{event.model_dump_json(exclude_none=True)}".encode(), domain="event")
-        same = _SAME.on(connection, {"src": source, "eid": event.event_id}).one_or_none()
+        same = sql.SAME.on(connection, {"src": source, "eid": event.event_id}).one_or_none()
         if same is not None:
             return self._repeat(same, digest)
+        if is_of_piece:
+            self._insert(connection, order_id, event, source=source, digest=digest, now=now)
+            return Recorded(201)
         differs = self._take_waybill(connection, order, event, now=now)
         if source == order.backend:
             self._take_as_evidence(connection, order, event, now=now)
-        order = _ORDER.on(connection, {"key": order_id}).one()
+        order = sql.ORDER.on(connection, {"key": order_id}).one()
         moved = self._apply(connection, order, event, source=source, digest=digest, now=now)
         return Recorded(201, moved=moved, waybill_differs=differs)
 
+    def accepted(self, connection: Connection, order_id: str, portal: str, *, now: datetime) -> None:
+        """Owe a portal that is told so the word that its order was taken.
+
+        Again where it seems to have missed it, but not while one is on its way or in a person's hands.
+        """
+        terms = self._terms.get(portal)
+        if terms is None or Status.ACCEPTED not in terms.tells:
+            return
+        told = sql.ACCEPTED_TELLINGS.on(connection, {"key": order_id, "portal_name": portal}).all()
+        if any(telling.state in _PENDING for telling in told):
+            return
+        event_no = told[0].event_no if told else self._record_accepted(connection, order_id, now=now)
+        enqueue(
+            connection,
+            Lane(order_id, portal),
+            DeliveryKind.UPDATE,
+            now=now,
+            rank=FIRST_RANK,
+            event_no=event_no,
+            told_status=Status.ACCEPTED,
+        )
+
+    @staticmethod
+    def is_accepted_told(connection: Connection, order_id: str, portal: str) -> bool:
+        """Say whether the portal may have heard that its order was taken."""
+        told = sql.ACCEPTED_TELLINGS.on(connection, {"key": order_id, "portal_name": portal})
+        return any(telling.maybe_sent for telling in told)
+
+    def _record_accepted(self, connection: Connection, order_id: str, *, now: datetime) -> int:
+        event = Event(event_id=f"{order_id}:accepted", status=Status.ACCEPTED, occurred_at=now)
+        return self._insert(connection, order_id, event, source=OURS, digest=b"", now=now, moved=True)
+
+    def pieces(
+        self, connection: Connection, order_id: str, numbers: Iterable[tuple[int, str]], *, now: datetime
+    ) -> None:
+        """Record further waybill numbers of an order's legs."""
+        order = sql.ORDER.on(connection, {"key": order_id}).one()
+        for leg, number in numbers:
+            sql.PIECE.on(connection, {"waybill_no": number, "order_id": order_id, "leg": leg})
+            self._adopt(connection, order, leg, number, now=now, is_of_piece=True)
+
     def number(self, connection: Connection, order_id: str, leg: int, waybill_no: str, *, now: datetime) -> bool:
         """Record a leg's waybill number, and `numbered` with the first one; tells whether it differs from the first."""
-        order = _ORDER.on(connection, {"key": order_id}).one()
+        order = sql.ORDER.on(connection, {"key": order_id}).one()
         return self._number(connection, order, leg, waybill_no, now=now)
 
     def cancelled(self, connection: Connection, order_id: str, *, cause: Cause, now: datetime) -> None:
@@ -205,44 +204,101 @@ class Recorder:
         self, connection: Connection, order: Row[Any], event: Event, *, source: str, digest: bytes, now: datetime
     ) -> bool:
         """Store the event, move what it moves, and owe what is to be told. Returns whether it moved the order."""
-        waiting_revoke = _WAITING_REVOKE.on(
-            connection, {"src": source, "eid": event.event_id, "key": order.order_id}
-        ).scalar()
-        status = self._status_of(connection, order, event, source=source)
+        waiting_revoke = self._waiting_revoke(connection, order, event, source=source)
+        revokes = event.revokes or self._newest_with_code(connection, order, event, source=source)
+        status = self._status_of(connection, order, event, revokes, source=source)
         moves = waiting_revoke is None and self._moves(connection, order, status, event, source=source, now=now)
-        event_no = _INSERT.on(
+        event_no = self._insert(
             connection,
-            {
-                "source": source,
-                "event_id": event.event_id,
-                "order_id": order.order_id,
-                "leg": event.leg,
-                "status": event.status,
-                "occurred_at": event.occurred_at,
-                "recorded_at": now,
-                "moved": moves,
-                "revokes": event.revokes,
-                "revoked_by": waiting_revoke,
-                "digest": digest,
-                "sealed": seal_event(self._sealer, event, source),
-            },
-        ).scalar_one()
-        if event.revokes is not None:
-            reverted = self._revoke(connection, order, event, event_no, source=source, now=now)
-            if reverted and not moves:
-                _MARK_MOVED.on(connection, {"no": event_no})
+            order.order_id,
+            event,
+            source=source,
+            digest=digest,
+            now=now,
+            # Of one that also takes back, only after that: the order goes back to what was before both.
+            moved=moves and revokes is None,
+            revokes=revokes,
+            raw_code=event.raw_code,
+            revokes_code=event.revokes_code,
+            revoked_by=waiting_revoke,
+        )
+        if revokes is not None:
+            reverted = self._revoke(connection, order, revokes, event_no, source=source, now=now)
+            if reverted or moves:
+                sql.MARK_MOVED.on(connection, {"no": event_no})
                 moves = True
-        if event.status is not None and moves and (event.revokes is None or may_move(status, event.status)):
+        if event.status is not None and moves and (revokes is None or may_move(status, event.status)):
             self._move(connection, order.order_id, event.leg, event.status, now=now)
             self._owe(connection, order, event, event_no, told=event.status, now=now)
         return moves
 
-    def _status_of(self, connection: Connection, order: Row[Any], event: Event, *, source: str) -> Status:
+    def _insert(
+        self,
+        connection: Connection,
+        order_id: str,
+        event: Event,
+        *,
+        source: str,
+        digest: bytes,
+        now: datetime,
+        moved: bool = False,
+        revokes: str | None = None,
+        raw_code: str | None = None,
+        revokes_code: str | None = None,
+        revoked_by: int | None = None,
+    ) -> int:
+        event_no: int = sql.INSERT.on(
+            connection,
+            {
+                "source": source,
+                "event_id": event.event_id,
+                "order_id": order_id,
+                "leg": event.leg,
+                "status": event.status,
+                "occurred_at": event.occurred_at,
+                "recorded_at": now,
+                "moved": moved,
+                "revokes": revokes,
+                "raw_code": raw_code,
+                "revokes_code": revokes_code,
+                "revoked_by": revoked_by,
+                "digest": digest,
+                "sealed": seal_event(self._sealer, event, source),
+            },
+        ).scalar_one()
+        return event_no
+
+    @staticmethod
+    def _waiting_revoke(connection: Connection, order: Row[Any], event: Event, *, source: str) -> int | None:
+        """Find the revoke that came before the event it takes back, and have it name that event."""
+        named: int | None = sql.WAITING_REVOKE.on(
+            connection, {"src": source, "eid": event.event_id, "key": order.order_id}
+        ).scalar()
+        if named is not None or event.raw_code is None:
+            return named
+        meant: int | None = sql.REVOKE_OF_CODE.on(connection, _by_code(order, event, event.raw_code, source)).scalar()
+        if meant is not None:
+            sql.NAME_REVOKED.on(connection, {"no": meant, "eid": event.event_id})
+        return meant
+
+    @staticmethod
+    def _newest_with_code(connection: Connection, order: Row[Any], event: Event, *, source: str) -> str | None:
+        """Find the event that a revoke means which names a code only; None: it is not seen yet."""
+        if event.revokes_code is None:
+            return None
+        found: str | None = sql.NEWEST_WITH_CODE.on(
+            connection, _by_code(order, event, event.revokes_code, source)
+        ).scalar()
+        return found
+
+    def _status_of(
+        self, connection: Connection, order: Row[Any], event: Event, revokes: str | None, *, source: str
+    ) -> Status:
         """Find the status that the event meets: for one that also revokes, what is left after that."""
-        if event.revokes is None:
+        if revokes is None:
             return _leg_status(order, event.leg)
-        rest = _LAST_MOVE_BUT.on(
-            connection, {"key": order.order_id, "leg_no": event.leg, "src": source, "eid": event.revokes}
+        rest = sql.LAST_MOVE_BUT.on(
+            connection, {"key": order.order_id, "leg_no": event.leg, "src": source, "eid": revokes}
         ).scalar()
         return Status(rest) if rest else Status.ACCEPTED
 
@@ -254,23 +310,23 @@ class Recorder:
             return False
         if event.occurred_at > now + FUTURE_TOLERANCE:
             return False
-        newest = _NEWEST_MOVE.on(connection, {"key": order.order_id, "src": source, "leg_no": event.leg}).scalar()
+        newest = sql.NEWEST_MOVE.on(connection, {"key": order.order_id, "src": source, "leg_no": event.leg}).scalar()
         return newest is None or event.occurred_at >= newest
 
     def _revoke(
-        self, connection: Connection, order: Row[Any], event: Event, event_no: int, *, source: str, now: datetime
+        self, connection: Connection, order: Row[Any], revokes: str, event_no: int, *, source: str, now: datetime
     ) -> bool:
         """Take the earlier event back. Returns whether that changed what the portal was or would be told."""
-        target = _TARGET.on(connection, {"src": source, "eid": event.revokes, "key": order.order_id}).one_or_none()
+        target = sql.TARGET.on(connection, {"src": source, "eid": revokes, "key": order.order_id}).one_or_none()
         if target is None:
             return False
         if target.revoked_by is not None:
             # A second revoke is the same answer.
-            return bool(_MOVED.on(connection, {"no": target.revoked_by}).scalar())
-        _MARK_REVOKED.on(connection, {"no": target.event_no, "by": event_no})
+            return bool(sql.MOVED.on(connection, {"no": target.revoked_by}).scalar())
+        sql.MARK_REVOKED.on(connection, {"no": target.event_no, "by": event_no})
         if not target.moved:
             return False
-        last = _LAST_MOVE.on(connection, {"key": order.order_id, "leg_no": target.leg}).scalar()
+        last = sql.LAST_MOVE.on(connection, {"key": order.order_id, "leg_no": target.leg}).scalar()
         back_to = Status(last) if last else Status.ACCEPTED
         self._move(connection, order.order_id, target.leg, back_to, now=now)
         self._take_back(connection, order, target, event_no=event_no, back_to=back_to, now=now)
@@ -290,7 +346,7 @@ class Recorder:
         lane = Lane(order.order_id, order.portal)
         if withdraw_telling(connection, lane, target.event_no, now=now):
             return
-        told = _TELLING.on(
+        told = sql.TELLING.on(
             connection, {"key": order.order_id, "portal_name": order.portal, "no": target.event_no}
         ).scalar()
         if told is not None:
@@ -329,9 +385,9 @@ class Recorder:
     @staticmethod
     def _move(connection: Connection, order_id: str, leg: int, to: Status, *, now: datetime) -> None:
         """Set a leg's status, and the order's: leg 1's until leg 2 is under way."""
-        order = _ORDER.on(connection, {"key": order_id}).one()
+        order = sql.ORDER.on(connection, {"key": order_id}).one()
         legs = {1: _leg_status(order, 1), 2: _leg_status(order, 2), leg: to}
-        _SET_STATUS.on(
+        sql.SET_STATUS.on(
             connection,
             {
                 "key": order_id,
@@ -351,13 +407,14 @@ class Recorder:
         known = _waybill(order, leg)
         if known is not None:
             if known != waybill_no:
-                note(connection, order.order_id, NoticeKind.WAYBILL_DIFFERS, now=now)
+                note(connection, order.order_id, Notice.WAYBILL_DIFFERS, now=now)
             return known != waybill_no
-        _SET_WAYBILL[leg].on(connection, {"key": order.order_id, "number": waybill_no})
-        were_held = _RELEASE_HELD.on(connection, {"key": order.order_id, "leg_no": leg}).rowcount
+        sql.SET_WAYBILL[leg].on(connection, {"key": order.order_id, "number": waybill_no})
+        were_held = sql.RELEASE_HELD.on(connection, {"key": order.order_id, "leg_no": leg}).rowcount
         self._record_numbered(connection, order, leg, waybill_no, now=now)
         if were_held:
             promote(connection, Lane(order.order_id, order.portal), now=now)
+        self._adopt(connection, order, leg, waybill_no, now=now, is_of_piece=False)
         return False
 
     def _record_numbered(
@@ -374,37 +431,34 @@ class Recorder:
                 "waybill_no": waybill_no,
             }
         )
-        event_no = _INSERT.on(
-            connection,
-            {
-                "source": OURS,
-                "event_id": event.event_id,
-                "order_id": order.order_id,
-                "leg": leg,
-                "status": event.status,
-                "occurred_at": now,
-                "recorded_at": now,
-                "moved": moves,
-                "revokes": None,
-                "revoked_by": None,
-                "digest": b"",
-                "sealed": seal_event(self._sealer, event, OURS),
-            },
-        ).scalar_one()
+        event_no = self._insert(connection, order.order_id, event, source=OURS, digest=b"", now=now, moved=moves)
         if moves:
             self._move(connection, order.order_id, leg, Status.NUMBERED, now=now)
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
+
+    def _is_half_known(self, connection: Connection, order: Row[Any], event: Event) -> bool:
+        """Say whether an event of leg 1 leaves open whether the backend has leg 2 as well."""
+        if event.leg != 1 or order.backend not in self._places_legs_apart:
+            return False
+        sealed = sql.CONTENT.on(connection, {"key": order.order_id}).scalar_one()
+        return open_order(self._sealer, order.order_id, sealed).direction is Direction.ROUND_TRIP
 
     def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
         """Settle what a backend's event proves: that it has the order; `cancelled`, that it took a cancel as well."""
         proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if event.status is Status.CANCELLED else {DeliveryKind.PLACE}
         lane = Lane(order.order_id, order.backend)
-        waiting = _OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})
+        waiting = sql.OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})
         found = [delivery for delivery in waiting if delivery.kind in proven]
+        if found and self._is_half_known(connection, order, event):
+            return
         for delivery in found:
-            _SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})
+            sql.SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})
         if found:
             unpark(connection, lane, now=now)
+
+
+def _by_code(order: Row[Any], event: Event, code: str, source: str) -> dict[str, Any]:
+    return {"key": order.order_id, "src": source, "leg_no": event.leg, "code": code, "at": event.occurred_at}
 
 
 def _leg_status(order: Row[Any], leg: int) -> Status:

@@ -4,21 +4,26 @@ Writing methods return a future that resolves after the commit that holds the ef
 Every state change is one named unit, one transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete
 
+from govpost.gateway.ledger import books, polls, rates, workers
 from govpost.gateway.ledger import destinations as health
-from govpost.gateway.ledger import workers
 from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, promote, seal_order
+from govpost.gateway.ledger.books import Entry
+from govpost.gateway.ledger.claims import Carriage, Claim, Claims, Settled, Settlement
 from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
-from govpost.gateway.ledger.outbox import Claim, Claims, Outbox, Render, Settled, Settlement
+from govpost.gateway.ledger.outbox import Outbox, Render
+from govpost.gateway.ledger.polls import Poll
+from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.reads import DestinationRow, Reader
 from govpost.gateway.ledger.store import Store
 from govpost.gateway.ledger.tables import lanes
@@ -26,26 +31,37 @@ from govpost.gateway.ledger.writer import Writer
 from govpost.schemas import (
     Amend,
     Amended,
+    Batch,
     Cancel,
     Cancelled,
-    Command,
     Denied,
     Event,
     Found,
     Order,
     OrderContent,
+    OutcomeKind,
     Place,
     Placed,
     Problem,
     Query,
+    Refuse,
+    Telling,
 )
 from govpost.schemas.documents import JsonObject
 from govpost.schemas.errors import LedgerError
 
-__all__ = ["Answer", "Ledger"]
+__all__ = ["Answer", "Ledger", "PortalCommand"]
 
 T = TypeVar("T")
+
+#: So many numbers one query may name.
+_REFS_AT_ONCE = 500
 Answer = Placed | Amended | Cancelled | Found | Denied | Pending
+PortalCommand = Place | Amend | Cancel | Query
+
+#: A poll that ended so was answered by somebody who is well.
+_ANSWERS = frozenset({OutcomeKind.BUSY, OutcomeKind.REFUSED})
+_LOCKOUTS = frozenset({OutcomeKind.AUTH, OutcomeKind.MISCONFIGURED})
 
 
 class Ledger(Reader):
@@ -58,6 +74,7 @@ class Ledger(Reader):
         *,
         clock: Callable[[], datetime],
         terms: Mapping[str, PortalTerms],
+        carriage: Mapping[str, Carriage] | None = None,
         backend_amends: frozenset[str] = frozenset(),
         group_size: int = 256,
         group_wait_s: float = 0.005,
@@ -73,9 +90,11 @@ class Ledger(Reader):
         super().__init__(self._store.reading, self._store.sealer)
         self._clock = clock
         self._backend_amends = backend_amends
-        self._recorder = Recorder(self._sealer, dict(terms))
-        self._orders = Orders(self._sealer, self._recorder)
-        self._outbox = Outbox(self._sealer, self._recorder, self._orders)
+        apart = frozenset(name for name, how in (carriage or {}).items() if how.places_legs_apart)
+        self._recorder = Recorder(self._sealer, dict(terms), places_legs_apart=apart)
+        self._orders = Orders(self._sealer, self._recorder, dict(terms))
+        self._proofs = Proofs(self._store.path.with_suffix(".proofs"), self._sealer)
+        self._outbox = Outbox(self._sealer, self._recorder, self._orders, carriage=carriage or {}, proofs=self._proofs)
         self._writer = Writer(
             self._store.writing, group_size=group_size, group_wait_s=group_wait_s, on_commit=on_commit
         )
@@ -93,24 +112,47 @@ class Ledger(Reader):
     # Portals' commands.
 
     def execute(
-        self, portal: str, command: Command | Denied, *, backend: str = "", nonce: str | None = None
+        self,
+        portal: str,
+        command: PortalCommand | Denied,
+        *,
+        backend: str = "",
+        nonce: str | None = None,
+        nonce_digest: bytes | None = None,
     ) -> Future[Answer]:
         """Carry a portal's command out, and remember its nonce, in one transaction.
 
-        A nonce seen before answers `Problem.REPLAYED` and changes nothing.
+        A nonce seen before (with another digest, where it has one) answers `Problem.REPLAYED` and changes nothing.
         """
         now = self._clock()
         effect = self._effect(portal, command, backend=backend, now=now)
 
         def unit(connection: Connection) -> Answer:
-            if nonce is not None and not self._orders.remember_nonce(connection, portal, nonce, now=now):
-                return Denied(Problem.REPLAYED, "this nonce was used before; sign every request anew")
+            if nonce is not None and not self._orders.remember_nonce(
+                connection, portal, nonce, digest=nonce_digest, now=now
+            ):
+                return _replayed()
             return effect(connection)
 
         return self._writer.submit(unit)
 
+    def begin_batch(
+        self, portal: str, batch: Batch, *, nonce: str | None, nonce_digest: bytes | None
+    ) -> Future[Denied | None]:
+        """Note a batch and its nonce, before its orders are executed one by one; denied as `execute` would be."""
+        now = self._clock()
+
+        def unit(connection: Connection) -> Denied | None:
+            if nonce is not None and not self._orders.remember_nonce(
+                connection, portal, nonce, digest=nonce_digest, now=now
+            ):
+                return _replayed()
+            return self._orders.begin_batch(connection, portal, batch, now=now)
+
+        return self._writer.submit(unit)
+
     def _effect(
-        self, portal: str, command: Command | Denied, *, backend: str, now: datetime
+        self, portal: str, command: PortalCommand | Denied, *, backend: str, now: datetime
     ) -> Callable[[Connection], Answer]:
         match command:
             case Place():
@@ -148,14 +190,151 @@ class Ledger(Reader):
         with self._reading() as connection:
             return self._orders.command_result(connection, pending)
 
+    # What is polled.
+
+    def begin_poll(self, portal: str, *, lease_s: float) -> Future[Poll | None]:
+        """Take the turn to poll a portal; None while it is not time, or the portal is paused."""
+        now = self._clock()
+
+        def unit(connection: Connection) -> Poll | None:
+            if health.allowance(connection, portal, 1, now=now).most == 0:
+                return None
+            return polls.begin_poll(connection, portal, lease_s=lease_s, now=now)
+
+        return self._writer.submit(unit)
+
+    def take_page(
+        self,
+        poll: Poll,
+        taken: Sequence[tuple[Place, str] | Refuse],
+        *,
+        cursor: str,
+        again_s: float,
+    ) -> Future[list[Placed | Denied] | None]:
+        """Store what a poll brought together with the cursor that follows; orders come with their backends.
+
+        None, and nothing stored, when a newer poll was begun meanwhile.
+        """
+        now = self._clock()
+        prepared = [
+            each
+            if isinstance(each, Refuse)
+            else self._new_order(poll.portal, each[0].order, each[0].content, backend=each[1], now=now)
+            for each in taken
+        ]
+
+        def unit(connection: Connection) -> list[Placed | Denied] | None:
+            if not polls.end_poll(connection, poll, cursor=cursor, again_s=again_s, now=now):
+                return None
+            health.answered(connection, poll.portal)
+            return [
+                self._orders.refuse(connection, poll.portal, each, now=now)
+                if isinstance(each, Refuse)
+                else self._orders.take(connection, each)
+                for each in prepared
+            ]
+
+        return self._writer.submit(unit)
+
+    def fail_poll(
+        self,
+        poll: Poll,
+        kind: OutcomeKind,
+        *,
+        again_s: float,
+        pause_base_s: float,
+        pause_cap_s: float,
+        breakages_to_pause: int,
+    ) -> Future[datetime | None]:
+        """End a poll that brought nothing; returns until when the portal pauses, where it does by this."""
+        now = self._clock()
+
+        def unit(connection: Connection) -> datetime | None:
+            polls.end_poll(connection, poll, cursor=poll.cursor, again_s=again_s, now=now)
+            if kind in _ANSWERS:
+                health.answered(connection, poll.portal)
+                return None
+            return health.broke(
+                connection,
+                poll.portal,
+                reason=kind,
+                to_pause=1 if kind in _LOCKOUTS else breakages_to_pause,
+                base_s=pause_base_s,
+                cap_s=pause_cap_s,
+                now=now,
+            )
+
+        return self._writer.submit(unit)
+
+    def give_up_poll(self, poll: Poll) -> Future[bool]:
+        """End a poll that was broken off, so that the next may begin at once."""
+        return self._submit(polls.end_poll, poll, cursor=poll.cursor, again_s=0.0, now=self._clock())
+
+    def take_turn(self, destination: str, *, rate_per_s: float) -> Future[datetime]:
+        """Take the next turn to send a request to a destination that takes only so many a second: when that is."""
+        return self._submit(rates.take_turn, destination, rate_per_s=rate_per_s, now=self._clock())
+
     # Events.
 
+    def tell(self, source: str, telling: Telling) -> Future[Recorded]:
+        """Record what a backend tells of an item; it is kept where no order fits it yet."""
+        telling = replace(telling, event=self._proofs.keep(telling.event))
+        return self._submit(self._recorder.tell, source, telling, now=self._clock())
+
     def record(self, order_id: str, event: Event, *, source: str | None = None) -> Future[Recorded]:
-        """Record an event; `source` None stands for the order's own backend."""
-        now = self._clock()
+        """Record an event; `source` None stands for the order's own backend.
+
+        Its evidence is written beside the ledger first, which takes a while: `keep_proof` does that alone.
+        """
+        now, event = self._clock(), self._proofs.keep(event)
         return self._writer.submit(
             lambda connection: self._recorder.record(connection, order_id, event, source=source, now=now)
         )
+
+    # Others' books.
+
+    def orders_of_day(self, system: str, start: datetime, end: datetime) -> tuple[Entry, ...]:
+        """List the orders of a portal or a backend that were accepted in a span of time."""
+        with self._reading() as connection:
+            return books.of_day(connection, system, start=start, end=end)
+
+    def silent_orders(self, backend: str, since: datetime, *, most: int) -> tuple[Entry, ...]:
+        """List orders under way at a backend of which nothing was heard since then."""
+        with self._reading() as connection:
+            return books.silent(connection, backend, since=since, most=most)
+
+    def find_entries(self, portal: str, portal_refs: Sequence[str]) -> tuple[Entry, ...]:
+        """Find orders by their portal's numbers."""
+        found: list[Entry] = []
+        with self._reading() as connection:
+            for start in range(0, len(portal_refs), _REFS_AT_ONCE):
+                found += books.entries(connection, portal, portal_refs[start : start + _REFS_AT_ONCE])
+        return tuple(found)
+
+    def retell(self, entry: Entry, portal: str, *, is_unknown: bool) -> bool:
+        """Owe a portal once more what it was told last of an order; False where there is nothing to tell."""
+        return self._submit(
+            books.retell, self._recorder, entry, portal, is_unknown=is_unknown, now=self._clock()
+        ).result()
+
+    def begin_reconciliation(self, system: str, day: date) -> Future[bool]:
+        """Take on the nightly comparison of a day; False when it was done, or somebody is at it."""
+        return self._submit(books.begin_reconciliation, system, day.isoformat(), now=self._clock())
+
+    def end_reconciliation(self, system: str, day: date, *, differences: int, healed: int) -> Future[None]:
+        """Note how a day's comparison ended."""
+        return self._submit(
+            books.end_reconciliation,
+            system,
+            day.isoformat(),
+            differences=differences,
+            healed=healed,
+            now=self._clock(),
+        )
+
+    def keep_proof(self, event: Event) -> Event:
+        """Write an event's evidence beside the ledger; raises LedgerUnavailableError."""
+        return self._proofs.keep(event)
 
     # Workers.
 
@@ -275,6 +454,10 @@ class Ledger(Reader):
 
     def _submit(self, unit: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         return self._writer.submit(lambda connection: unit(connection, *args, **kwargs))
+
+
+def _replayed() -> Denied:
+    return Denied(Problem.REPLAYED, "this nonce was used before; sign every request anew")
 
 
 def _forget_lane(lane: Lane) -> Any:

@@ -1,6 +1,6 @@
 """Take orders, and what portals ask of them afterwards. Every function is part of a unit of the writer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,30 +10,47 @@ from sqlalchemy.dialects.sqlite import insert
 from govpost.adapters.base import DeliveryKind
 from govpost.gateway.ledger._rows import (
     Lane,
+    PortalTerms,
     enqueue,
+    note,
     open_order,
     promote,
     seal_order,
     withdraw_all,
-    withdraw_placement,
+    withdraw_kind,
 )
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.events import Recorder
+from govpost.gateway.ledger.refusals import Refusals
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, events, is_in, lookups, nonces, orders
+from govpost.gateway.ledger.tables import (
+    OPEN_STATES,
+    State,
+    batches,
+    deliveries,
+    events,
+    is_in,
+    lookups,
+    nonces,
+    notices,
+    orders,
+)
 from govpost.schemas import (
     Amend,
     Amended,
+    Batch,
     Cancel,
     Cancelled,
     Cause,
     Denied,
     Event,
     Found,
+    Notice,
     Order,
     Placed,
     Problem,
     Query,
+    Refuse,
     Status,
 )
 from govpost.schemas.event import Leg
@@ -70,6 +87,15 @@ class Pending:
 _WAITING = frozenset({State.QUEUED, State.DUE})
 
 _NONCE = Prepared(insert(nonces).on_conflict_do_nothing().returning(nonces.c.nonce))
+_NONCE_DIGEST = Prepared(
+    select(nonces.c.digest).where(nonces.c.portal == bindparam("portal_name"), nonces.c.nonce == bindparam("token"))
+)
+_BATCH = Prepared(insert(batches).on_conflict_do_nothing().returning(batches.c.batch_no))
+_BATCH_DIGEST = Prepared(
+    select(batches.c.digest).where(
+        batches.c.portal == bindparam("portal_name"), batches.c.batch_no == bindparam("number")
+    )
+)
 _FORGET_NONCES = Prepared(delete(nonces).where(nonces.c.seen_at < bindparam("before")))
 _INSERT_ORDER = Prepared(
     insert(orders).on_conflict_do_nothing(index_elements=["portal", "portal_ref"]).returning(orders.c.order_id)
@@ -120,6 +146,27 @@ _UNRENDER = Prepared(
     )
     .values(call=None, sealed_body=None)
 )
+#: An order whose acknowledgement reached nobody becomes what its portal hands over now.
+_REPLACE_ORDER = Prepared(
+    update(orders)
+    .where(orders.c.order_id == bindparam("key"))
+    .values(
+        fingerprint=bindparam("print"),
+        backend=bindparam("carrier"),
+        sealed=bindparam("blob"),
+        updated_at=bindparam("now"),
+    )
+)
+_REPLACE_PLACEMENT = Prepared(
+    update(deliveries)
+    .where(deliveries.c.order_id == bindparam("key"), deliveries.c.kind == DeliveryKind.PLACE)
+    .values(destination=bindparam("carrier"), call=None, sealed_body=None)
+)
+_IS_NOTED = Prepared(
+    select(notices.c.notice_no)
+    .where(notices.c.order_id == bindparam("key"), notices.c.kind == bindparam("notice"))
+    .limit(1)
+)
 _REPLACE_CONTENT = Prepared(
     update(orders)
     .where(orders.c.order_id == bindparam("key"))
@@ -130,14 +177,34 @@ _REPLACE_CONTENT = Prepared(
 class Orders:
     """Take and change the orders of one ledger."""
 
-    def __init__(self, sealer: Sealer, recorder: Recorder) -> None:
+    def __init__(self, sealer: Sealer, recorder: Recorder, terms: dict[str, PortalTerms]) -> None:
         self._sealer = sealer
         self._recorder = recorder
+        self._refusals = Refusals(sealer)
+        self._terms = terms
 
     @staticmethod
-    def remember_nonce(connection: Connection, portal: str, nonce: str, *, now: datetime) -> bool:
-        """Store a nonce together with the effect of its request; False when it was seen before."""
-        return _NONCE.on(connection, {"portal": portal, "nonce": nonce, "seen_at": now}).first() is not None
+    def remember_nonce(connection: Connection, portal: str, nonce: str, *, digest: bytes | None, now: datetime) -> bool:
+        """Store a nonce together with the effect of its request; False when it was used before.
+
+        With a digest of what it goes with, the same again is no second use.
+        """
+        row = {"portal": portal, "nonce": nonce, "seen_at": now, "digest": digest}
+        if _NONCE.on(connection, row).first() is not None:
+            return True
+        known = _NONCE_DIGEST.on(connection, {"portal_name": portal, "token": nonce}).scalar()
+        return digest is not None and known == digest
+
+    @staticmethod
+    def begin_batch(connection: Connection, portal: str, batch: Batch, *, now: datetime) -> Denied | None:
+        """Note a batch; denied where its number was used before for other content."""
+        row = {"portal": portal, "batch_no": batch.batch_no, "digest": batch.digest, "begun_at": now}
+        if _BATCH.on(connection, row).first() is not None:
+            return None
+        known = _BATCH_DIGEST.on(connection, {"portal_name": portal, "number": batch.batch_no}).scalar()
+        if known == batch.digest:
+            return None
+        return Denied(Problem.CONFLICT, "this batch number was used before with other content")
 
     @staticmethod
     def forget_nonces(connection: Connection, *, now: datetime) -> None:
@@ -164,6 +231,7 @@ class Orders:
         ).first()
         if inserted is None:
             return self._again(connection, new)
+        self._recorder.accepted(connection, order.order_id, order.portal, now=order.accepted_at)
         _INSERT_LOOKUPS.on(connection, [{"token": token, "order_id": order.order_id} for token in new.tokens])
         _INSERT_PLACEMENT.on(
             connection,
@@ -181,12 +249,74 @@ class Orders:
         )
         return Placed(order.portal_ref, order.order_id)
 
-    @staticmethod
-    def _again(connection: Connection, new: NewOrder) -> Placed | Denied:
+    def _again(self, connection: Connection, new: NewOrder) -> Placed | Denied:
         known = _BY_REF.on(connection, {"portal_name": new.order.portal, "ref": new.order.portal_ref}).one()
         if known.fingerprint != new.fingerprint:
             return Denied(Problem.CONFLICT, "this order number was taken before with other content")
+        self._recorder.accepted(connection, known.order_id, new.order.portal, now=new.order.accepted_at)
         return Placed(new.order.portal_ref, known.order_id, is_repeat=True)
+
+    # What a polled portal hands over.
+
+    def take(self, connection: Connection, new: NewOrder) -> Placed | Denied:
+        """Store an order that a portal handed over; as `place`, but other content replaces what it never heard of."""
+        portal, now = new.order.portal, new.order.accepted_at
+        refused_as = self._refusals.find(connection, portal, new.order.portal_ref)
+        placed = self.place(connection, self._renumbered(new, refused_as) if refused_as else new)
+        if isinstance(placed, Placed):
+            if refused_as and not placed.is_repeat:
+                self._refusals.mend(connection, portal, refused_as, now=now)
+            return placed
+        known = self._find(connection, portal, new.order.portal_ref)
+        if known is None:
+            return placed
+        if self._is_untold(connection, known, portal):
+            self._replace(connection, known, new)
+            return Placed(new.order.portal_ref, known.order_id)
+        self._note_change(connection, known.order_id, now=now)
+        return placed
+
+    def refuse(self, connection: Connection, portal: str, command: Refuse, *, now: datetime) -> Denied:
+        """Give back what cannot be taken; never an order that was taken before: then the first one stays."""
+        known = self._find(connection, portal, command.portal_ref)
+        if known is None:
+            self._refusals.refuse(connection, portal, command, now=now)
+        else:
+            self._note_change(connection, known.order_id, now=now)
+        return Denied(Problem.INVALID, command.reason, command.field)
+
+    def _renumbered(self, new: NewOrder, order_id: str) -> NewOrder:
+        order = new.order.model_copy(update={"order_id": order_id})
+        return replace(new, order=order, sealed=seal_order(self._sealer, order))
+
+    def _is_untold(self, connection: Connection, known: Row[Any], portal: str) -> bool:
+        """Say whether neither the portal nor the backend can have heard of an order as it is."""
+        return self._is_untried(connection, Lane(known.order_id, known.backend)) and not (
+            self._recorder.is_accepted_told(connection, known.order_id, portal)
+        )
+
+    def _replace(self, connection: Connection, known: Row[Any], new: NewOrder) -> None:
+        order_id, now = known.order_id, new.order.accepted_at
+        first = open_order(self._sealer, order_id, known.sealed)
+        order = new.order.model_copy(update={"order_id": order_id, "accepted_at": first.accepted_at})
+        _REPLACE_ORDER.on(
+            connection,
+            {
+                "key": order_id,
+                "print": new.fingerprint,
+                "carrier": new.backend,
+                "blob": seal_order(self._sealer, order),
+                "now": now,
+            },
+        )
+        _REPLACE_PLACEMENT.on(connection, {"key": order_id, "carrier": new.backend})
+        _INSERT_LOOKUPS.on(connection, [{"token": token, "order_id": order_id} for token in new.tokens])
+
+    @staticmethod
+    def _note_change(connection: Connection, order_id: str, *, now: datetime) -> None:
+        """Have a person see that a portal says otherwise now; once, however often it is read."""
+        if _IS_NOTED.on(connection, {"key": order_id, "notice": Notice.CONTENT_CHANGED}).first() is None:
+            note(connection, order_id, Notice.CONTENT_CHANGED, now=now)
 
     def cancel(
         self, connection: Connection, portal: str, command: Cancel, *, now: datetime
@@ -203,7 +333,7 @@ class Orders:
         if known.status not in CANCELLABLE:
             return _too_late()
         lane = Lane(known.order_id, known.backend)
-        if withdraw_placement(connection, lane, now=now):
+        if withdraw_kind(connection, lane, DeliveryKind.PLACE, now=now):
             # Of an order that the backend never had, it is told nothing else either.
             withdraw_all(connection, lane, now=now)
             self._recorder.cancelled(connection, known.order_id, cause=Cause.PORTAL, now=now)

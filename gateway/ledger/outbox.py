@@ -4,232 +4,105 @@ A claim leases the heads of lanes to a worker and renders what was never rendere
 lease number; from a former owner only `taken` still counts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Row, select, update
 
-from govpost.adapters.base import DeliveryKind, Document, Owed
-from govpost.gateway.ledger._rows import Lane, demote, open_event, open_order, park, promote, unpark, withdraw_all
-from govpost.gateway.ledger._sql import Prepared
+from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal
+from govpost.gateway.ledger import _outbox_sql as sql
+from govpost.gateway.ledger._rows import Lane, demote, note, open_event, open_order, park, promote, unpark, withdraw_all
+from govpost.gateway.ledger.claims import Batch, Carriage, Claim, Claims, DeadReason, Next, Settled, Settlement
 from govpost.gateway.ledger.destinations import allowance, answered, broke
 from govpost.gateway.ledger.events import Recorder
+from govpost.gateway.ledger.loading import ALONE, MOST_AT_ONCE, Loading, call_of
 from govpost.gateway.ledger.orders import Orders
+from govpost.gateway.ledger.proofs import Proofs
+from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
-from govpost.gateway.ledger.tables import State, attempts, deliveries, events, is_state, orders
-from govpost.schemas import Amend, Cause, Outcome, OutcomeKind, Party, Status, Update
-from govpost.schemas.errors import KeyFileError, LedgerError, MappingError
+from govpost.gateway.ledger.tables import State, deliveries, is_state
+from govpost.schemas import Amend, Cause, Event, Outcome, OutcomeKind, Party, Status, Update
+from govpost.schemas.errors import BreakageError, KeyFileError, LedgerError, MappingError
 
-__all__ = ["Claim", "Claims", "DeadReason", "Next", "Outbox", "Render", "Settled", "Settlement"]
-
-
-class DeadReason(StrEnum):
-    """Why a delivery waits for a person."""
-
-    #: The destination said no, and would again.
-    REFUSED = "refused"
-    #: Tried for as long as the settings allow.
-    EXHAUSTED = "exhausted"
-    #: It may have arrived, and there is no way to find out.
-    UNCERTAIN = "uncertain"
-    #: The destination asked us to wait for longer than a day.
-    WAIT_TOO_LONG = "wait_too_long"
-    #: Its sealed content does not open: it was changed, or the key file lacks its key.
-    UNREADABLE = "unreadable"
+__all__ = ["Outbox", "Render"]
 
 
-class Next(StrEnum):
-    """What happens to a delivery after an attempt."""
-
-    SETTLE = "settle"
-    RETRY = "retry"
-    BURY = "bury"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery leased to a worker."""
-
-    owed: Owed
-    destination: str
-    document: Document | None
-    #: The newest attempt ended unknown: ask before telling again.
-    is_uncertain: bool
-    lease_no: int
-    attempts: int
-    first_tried_at: datetime
-    #: Something may have reached the destination before this claim.
-    maybe_sent: bool
-    #: It could not be said in the destination's words.
-    unsayable: Outcome | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a claim brought, and when the next delivery falls due (None: nothing is waiting)."""
-
-    claims: tuple[Claim, ...] = ()
-    next_due_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The end of an attempt, and what is to become of the delivery."""
-
-    claim: Claim
-    outcome: Outcome
-    next: Next
-    started_at: datetime
-    due_at: datetime | None = None
-    #: What is known of the delivery after this attempt: may it be there?
-    is_uncertain: bool = False
-    dead_reason: DeadReason | None = None
-    #: Set for outcomes that speak of the destination as a whole.
-    is_breakage: bool = False
-    is_lockout: bool = False
-    #: False where nobody was asked: that the destination is well cannot be told from it.
-    is_answer: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What came of settling."""
-
-    #: False: the lease was lost meanwhile, and the outcome no longer counts.
-    counts: bool
-    #: The destination pauses by this attempt, until then.
-    paused_until: datetime | None = None
-    #: The destination was broken, and answers again.
-    opened: bool = False
-
-
-_HEADS = Prepared(
-    select(
-        deliveries,
-        orders.c.sealed.label("sealed_order"),
-        orders.c.waybill_no,
-        orders.c.return_waybill_no,
-        events.c.source.label("event_source"),
-        events.c.event_id,
-        events.c.sealed.label("sealed_event"),
-    )
-    .join(orders, orders.c.order_id == deliveries.c.order_id)
-    .outerjoin(events, events.c.event_no == deliveries.c.event_no)
-    .where(deliveries.c.destination == bindparam("name"), is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
-    .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
-    .limit(bindparam("most"))
-)
-_NEXT_DUE = Prepared(
-    select(func.min(deliveries.c.due_at)).where(deliveries.c.destination == bindparam("name"), is_state(State.DUE))
-)
-_LEASE = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.DUE))
-    .values(
-        state=State.LEASED,
-        worker_id=bindparam("worker"),
-        lease_no=deliveries.c.lease_no + 1,
-        leased_at=bindparam("now"),
-        attempts=deliveries.c.attempts + 1,
-        first_tried_at=func.coalesce(deliveries.c.first_tried_at, bindparam("now")),
-        maybe_sent=True,
-        call=bindparam("call_name"),
-        sealed_body=bindparam("body"),
-    )
-)
-_SETTLED_BEFORE = Prepared(
-    select(
-        deliveries.c.told_status,
-        deliveries.c.leg,
-        deliveries.c.corrects,
-        events.c.source.label("event_source"),
-        events.c.event_id,
-        events.c.sealed.label("sealed_event"),
-    )
-    .join(events, events.c.event_no == deliveries.c.event_no)
-    .where(
-        deliveries.c.order_id == bindparam("key"),
-        deliveries.c.destination == bindparam("name"),
-        is_state(State.SETTLED),
-        deliveries.c.outcome == OutcomeKind.TAKEN,
-    )
-    .order_by(deliveries.c.rank, deliveries.c.delivery_no)
-)
-_HOLDER = Prepared(
-    select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
-        deliveries.c.delivery_id == bindparam("did")
-    )
-)
-_END = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"))
-    .values(
-        state=bindparam("to"),
-        worker_id=None,
-        is_uncertain=bindparam("uncertain"),
-        maybe_sent=bindparam("maybe"),
-        outcome=bindparam("kind_of_outcome"),
-        code=bindparam("far_code"),
-        sealed_text=bindparam("far_text"),
-        dead_reason=bindparam("why_dead"),
-        due_at=bindparam("again"),
-        ended_at=bindparam("end"),
-    )
-)
-_BURY = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"))
-    .values(state=State.DEAD, code="", dead_reason=bindparam("why_dead"), ended_at=bindparam("end"))
-)
-_ATTEMPT = Prepared(insert(attempts))
-_ORPHANS = select(
-    deliveries.c.delivery_id,
-    deliveries.c.order_id,
-    deliveries.c.destination,
-    deliveries.c.worker_id,
-    deliveries.c.leased_at,
-).where(is_state(State.LEASED))
-_RECLAIM = Prepared(
-    update(deliveries)
-    .where(deliveries.c.delivery_id == bindparam("did"), is_state(State.LEASED))
-    .values(
-        state=State.QUEUED,
-        worker_id=None,
-        is_uncertain=True,
-        outcome="unknown",
-        code="worker_died",
-        due_at=bindparam("ask"),
-    )
-)
-
-Render = Callable[[str, Owed], Document]
+Render = Callable[[str, Owed | OwedRefusal], Document]
 
 
 class Outbox:
     """Lease and settle the deliveries of one ledger."""
 
-    def __init__(self, sealer: Sealer, recorder: Recorder, orders_of: Orders) -> None:
+    def __init__(
+        self,
+        sealer: Sealer,
+        recorder: Recorder,
+        orders_of: Orders,
+        *,
+        carriage: Mapping[str, Carriage],
+        proofs: Proofs,
+    ) -> None:
         self._sealer = sealer
+        self._proofs = proofs
         self._recorder = recorder
         self._orders = orders_of
+        self._carriage = carriage
 
     def claim(
         self, connection: Connection, destination: str, *, worker_id: str, most: int, render: Render, now: datetime
     ) -> Claims:
-        """Lease up to `most` due deliveries to a worker; renders, through `render`, what was never rendered."""
+        """Lease up to `most` batches of due deliveries to a worker; renders what was never rendered."""
         allowed = allowance(connection, destination, most, now=now)
         if allowed.most == 0:
             return Claims(next_due_at=allowed.again_at)
-        heads = _HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
-        tried = [self._claim_one(connection, head, render, now=now) for head in heads]
-        claims = tuple(claim for claim in tried if claim is not None)
+        carriage = self._carriage.get(destination, ALONE)
+        if allowed.is_trial or not carriage.batches:
+            heads = sql.HEADS.on(connection, {"name": destination, "now": now, "most": allowed.most}).all()
+            tried = (self._claim_one(connection, head, render, now=now) for head in heads)
+            batches: tuple[Batch, ...] = tuple((claim,) for claim in tried if claim is not None)
+        else:
+            batches = self._batches(connection, destination, carriage, most=allowed.most, render=render, now=now)
+        claims = Claims(batches, None).claims
         if claims:
-            _LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
-        return Claims(claims, _NEXT_DUE.on(connection, {"name": destination}).scalar())
+            sql.LEASE.on(connection, [self._lease(claim, worker_id, now=now) for claim in claims])
+        return Claims(batches, sql.NEXT_DUE.on(connection, {"name": destination}).scalar())
+
+    def _batches(
+        self,
+        connection: Connection,
+        destination: str,
+        carriage: Carriage,
+        *,
+        most: int,
+        render: Render,
+        now: datetime,
+    ) -> tuple[Batch, ...]:
+        """Fill batches with the heads of lanes and their direct followers of the same call."""
+        loading = Loading(carriage, most)
+        for head in sql.HEADS.on(connection, {"name": destination, "now": now, "most": MOST_AT_ONCE}).all():
+            if loading.is_full:
+                break
+            claim = self._claim_one(connection, head, render, now=now)
+            if claim is None or not loading.take(claim):
+                continue
+            for follower in self._followers(connection, head, most=loading.room(claim), now=now):
+                next_claim = self._claim_one(connection, follower, render, now=now)
+                if next_claim is None or not loading.join(next_claim, call_of(claim)):
+                    break
+        return loading.batches
+
+    @staticmethod
+    def _followers(connection: Connection, head: Row[Any], *, most: int, now: datetime) -> Iterator[Row[Any]]:
+        """Give what may go out right behind the head of a lane: up to the first that waits for something."""
+        if most == 0:
+            return
+        facts = {"name": head.destination, "key": head.order_id, "rank_no": head.rank, "no": head.delivery_no}
+        for row in sql.FOLLOWERS.on(connection, {**facts, "most": most}).all():
+            if row.state == State.HELD or (row.due_at is not None and row.due_at > now):
+                return
+            yield row
 
     def _claim_one(self, connection: Connection, head: Row[Any], render: Render, *, now: datetime) -> Claim | None:
         try:
@@ -246,8 +119,13 @@ class Outbox:
                 document = render(head.destination, owed)
             except MappingError as error:
                 unsayable = Outcome(OutcomeKind.REFUSED, code="unsayable", text=str(error))
+            except BreakageError as error:
+                unsayable = error.outcome
         return Claim(
             owed=owed,
+            order_id=head.order_id,
+            portal=head.portal or head.destination,
+            kind=DeliveryKind(head.kind),
             destination=head.destination,
             document=document,
             is_uncertain=head.is_uncertain,
@@ -261,11 +139,11 @@ class Outbox:
     @staticmethod
     def _bury_unreadable(connection: Connection, head: Row[Any], *, now: datetime) -> None:
         """Set one aside that does not open, so that it stops its own lane and nothing else."""
-        _BURY.on(connection, {"did": head.delivery_id, "why_dead": DeadReason.UNREADABLE, "end": now})
+        sql.BURY.on(connection, {"did": head.delivery_id, "why_dead": DeadReason.UNREADABLE, "end": now})
         park(connection, Lane(head.order_id, head.destination), reason=DeadReason.UNREADABLE, now=now)
 
     def _lease(self, claim: Claim, worker_id: str, *, now: datetime) -> dict[str, Any]:
-        delivery_id, document = claim.owed.delivery_id, claim.document
+        delivery_id, document = claim.delivery_id, claim.document
         return {
             "did": delivery_id,
             "worker": worker_id,
@@ -274,7 +152,9 @@ class Outbox:
             "body": document and self._sealer.seal(document.body, row=f"deliveries|{delivery_id}"),
         }
 
-    def _owed(self, connection: Connection, head: Row[Any]) -> Owed:
+    def _owed(self, connection: Connection, head: Row[Any]) -> Owed | OwedRefusal:
+        if head.kind == DeliveryKind.REFUSE:
+            return self._owed_refusal(connection, head)
         order = open_order(self._sealer, head.order_id, head.sealed_order)
         if head.kind == DeliveryKind.AMEND:
             order = order.model_copy(update={"recipient": self._amended_recipient(head)})
@@ -283,9 +163,27 @@ class Outbox:
             kind=DeliveryKind(head.kind),
             order=order,
             created_at=head.created_at,
-            update=self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no)),
+            update=self._proven(head, self._update(head, head.order_id, (head.waybill_no, head.return_waybill_no))),
             settled=self._settled_before(connection, head) if head.is_uncertain else (),
+            history=self._history(connection, head),
         )
+
+    def _proven(self, head: Row[Any], update: Update | None) -> Update | None:
+        """Give an update its evidence, where the destination is the one that takes it."""
+        if update is None or not self._carriage.get(head.destination, ALONE).takes_proof:
+            return update
+        return replace(update, event=self._proofs.load(update.event))
+
+    def _history(self, connection: Connection, head: Row[Any]) -> tuple[Event, ...]:
+        if head.event_no is None or not self._carriage.get(head.destination, ALONE).needs_history:
+            return ()
+        rows = sql.HISTORY.on(connection, {"key": head.order_id, "no": head.event_no})
+        return tuple(open_event(self._sealer, row.source, row.event_id, row.sealed) for row in rows)
+
+    def _owed_refusal(self, connection: Connection, head: Row[Any]) -> OwedRefusal:
+        refused = sql.REFUSED.on(connection, {"rid": head.order_id}).one()
+        content = open_refused(self._sealer, head.order_id, refused.sealed)
+        return OwedRefusal(head.delivery_id, refused.portal_ref, refused.reason, head.created_at, content)
 
     def _amended_recipient(self, head: Row[Any]) -> Party:
         row = f"commands|{head.order_id}|{head.command_id}"
@@ -305,7 +203,7 @@ class Outbox:
 
     def _settled_before(self, connection: Connection, head: Row[Any]) -> tuple[Update, ...]:
         numbers = (head.waybill_no, head.return_waybill_no)
-        rows = _SETTLED_BEFORE.on(connection, {"key": head.order_id, "name": head.destination}).all()
+        rows = sql.SETTLED_BEFORE.on(connection, {"key": head.order_id, "name": head.destination}).all()
         updates = (self._update(row, head.order_id, numbers) for row in rows)
         return tuple(update for update in updates if update is not None)
 
@@ -322,7 +220,7 @@ class Outbox:
     ) -> Settled:
         """End an attempt."""
         claim = settlement.claim
-        delivery_id = claim.owed.delivery_id
+        delivery_id = claim.delivery_id
         self._note_attempt(connection, settlement, worker_id, now=now)
         paused_until, opened = None, False
         if settlement.is_breakage or settlement.is_lockout:
@@ -337,7 +235,7 @@ class Outbox:
             )
         elif settlement.is_answer:
             opened = answered(connection, claim.destination)
-        holder = _HOLDER.on(connection, {"did": delivery_id}).one()
+        holder = sql.HOLDER.on(connection, {"did": delivery_id}).one()
         is_ours = holder.state == State.LEASED and holder.lease_no == claim.lease_no
         is_taken = settlement.outcome.kind is OutcomeKind.TAKEN
         if is_taken:
@@ -348,10 +246,10 @@ class Outbox:
         return Settled(counts=True, paused_until=paused_until, opened=opened)
 
     def _note_attempt(self, connection: Connection, settlement: Settlement, worker_id: str, *, now: datetime) -> None:
-        _ATTEMPT.on(
+        sql.ATTEMPT.on(
             connection,
             {
-                "delivery_id": settlement.claim.owed.delivery_id,
+                "delivery_id": settlement.claim.delivery_id,
                 "worker_id": worker_id,
                 "started_at": settlement.started_at,
                 "ended_at": now,
@@ -362,24 +260,31 @@ class Outbox:
 
     def _take_effect(self, connection: Connection, claim: Claim, outcome: Outcome, *, now: datetime) -> None:
         """Let what a backend took show in the order."""
-        order_id = claim.owed.order.order_id
-        if claim.owed.kind is DeliveryKind.PLACE:
-            numbers = {1: outcome.waybill_no, 2: outcome.return_waybill_no}
-            for leg, number in numbers.items():
-                if number is not None:
-                    self._recorder.number(connection, order_id, leg, number, now=now)
-        elif claim.owed.kind is DeliveryKind.CANCEL:
-            self._recorder.cancelled(connection, order_id, cause=Cause.PORTAL, now=now)
-        elif claim.owed.kind is DeliveryKind.AMEND:
+        if isinstance(claim.owed, OwedRefusal):
+            return
+        if claim.kind is DeliveryKind.PLACE:
+            self._number(connection, claim.order_id, outcome, now=now)
+        elif claim.kind is DeliveryKind.CANCEL:
+            self._recorder.cancelled(connection, claim.order_id, cause=Cause.PORTAL, now=now)
+        elif claim.kind is DeliveryKind.AMEND:
             order = claim.owed.order
-            self._orders.apply_amend(connection, order_id, Amend(order.portal_ref, order.recipient, ""), now=now)
+            self._orders.apply_amend(connection, claim.order_id, Amend(order.portal_ref, order.recipient, ""), now=now)
+        for notice in outcome.notices:
+            note(connection, claim.order_id, notice, now=now)
+
+    def _number(self, connection: Connection, order_id: str, outcome: Outcome, *, now: datetime) -> None:
+        numbers = {1: outcome.waybill_no, 2: outcome.return_waybill_no}
+        for leg, number in numbers.items():
+            if number is not None:
+                self._recorder.number(connection, order_id, leg, number, now=now)
+        if outcome.more_waybill_nos:
+            self._recorder.pieces(connection, order_id, outcome.more_waybill_nos, now=now)
 
     def _end(self, connection: Connection, settlement: Settlement, *, was_dead: bool, now: datetime) -> None:
         claim, outcome = settlement.claim, settlement.outcome
-        delivery_id = claim.owed.delivery_id
-        lane = Lane(claim.owed.order.order_id, claim.destination)
+        delivery_id, lane = claim.delivery_id, claim.lane
         to = {Next.SETTLE: State.SETTLED, Next.RETRY: State.QUEUED, Next.BURY: State.DEAD}[settlement.next]
-        _END.on(
+        sql.END.on(
             connection,
             {
                 "did": delivery_id,
@@ -402,7 +307,7 @@ class Outbox:
         elif was_dead:
             unpark(connection, lane, now=now)
         else:
-            promote(connection, lane, now=settlement.due_at or now)
+            promote(connection, lane, now=now)
 
     @staticmethod
     def release(connection: Connection, claim: Claim, *, now: datetime) -> None:
@@ -410,7 +315,7 @@ class Outbox:
         connection.execute(
             update(deliveries)
             .where(
-                deliveries.c.delivery_id == claim.owed.delivery_id,
+                deliveries.c.delivery_id == claim.delivery_id,
                 is_state(State.LEASED),
                 deliveries.c.lease_no == claim.lease_no,
             )
@@ -421,17 +326,17 @@ class Outbox:
                 maybe_sent=claim.maybe_sent,
             )
         )
-        promote(connection, Lane(claim.owed.order.order_id, claim.destination), now=now)
+        promote(connection, claim.lane, now=now)
 
     @staticmethod
     def reclaim(connection: Connection, dead: frozenset[str], *, probe_after_s: float, now: datetime) -> int:
         """Take work from dead workers: it may have been sent, so it is uncertain, and asked after a time-out."""
-        orphans = connection.execute(_ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
+        orphans = connection.execute(sql.ORPHANS.where(deliveries.c.worker_id.in_(dead))).all()
         ask_at = now + timedelta(seconds=probe_after_s)
         for orphan in orphans:
-            _RECLAIM.on(connection, {"did": orphan.delivery_id, "ask": ask_at})
+            sql.RECLAIM.on(connection, {"did": orphan.delivery_id, "ask": ask_at})
             promote(connection, Lane(orphan.order_id, orphan.destination), now=ask_at)
-            _ATTEMPT.on(
+            sql.ATTEMPT.on(
                 connection,
                 {
                     "delivery_id": orphan.delivery_id,

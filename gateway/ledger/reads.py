@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from govpost.gateway.ledger._rows import open_event, open_order
+from govpost.gateway.ledger.refusals import open_refused
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import (
     State,
@@ -23,8 +24,11 @@ from govpost.gateway.ledger.tables import (
     lookups,
     notices,
     orders,
+    refusals,
+    strays,
 )
 from govpost.schemas import Event, Order, Status
+from govpost.schemas.documents import JsonObject
 from govpost.schemas.errors import LedgerUnavailableError, UnknownOrderError
 
 __all__ = [
@@ -40,6 +44,8 @@ __all__ = [
     "OrderRecord",
     "OrderRow",
     "Reader",
+    "RefusedRow",
+    "StrayRow",
 ]
 
 
@@ -174,6 +180,30 @@ class NoticeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """What a polled portal handed over and could not be taken."""
+
+    refusal_id: str
+    portal: str
+    portal_ref: str
+    reason: str
+    field: str | None
+    refused_at: datetime
+    #: When the portal handed over what could be taken, after all.
+    taken_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StrayRow:
+    """An event that no order fits yet."""
+
+    source: str
+    waybill_no: str | None
+    event_id: str
+    told_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerStats:
     """Figures for metrics."""
 
@@ -184,6 +214,7 @@ class LedgerStats:
 
 
 _DELIVERY_COLUMNS = [deliveries.c[name] for name in DeliveryRow.__dataclass_fields__]
+_REFUSED_COLUMNS = [refusals.c[name] for name in RefusedRow.__dataclass_fields__]
 _WAITING = is_in(State.HELD, State.QUEUED, State.DUE)
 
 
@@ -308,6 +339,32 @@ class Reader:
         query = select(notices.c.kind, notices.c.noted_at).where(notices.c.order_id == order_id)
         with self._reading() as connection:
             return tuple(NoticeRow(*row) for row in connection.execute(query.order_by(notices.c.notice_no)))
+
+    def refused(self, *, portal: str | None = None, is_open: bool = True, limit: int = 50) -> tuple[RefusedRow, ...]:
+        """List what polled portals handed over and could not be taken, newest first."""
+        query = select(*_REFUSED_COLUMNS).order_by(refusals.c.refused_at.desc()).limit(limit)
+        if portal is not None:
+            query = query.where(refusals.c.portal == portal)
+        if is_open:
+            query = query.where(refusals.c.taken_at.is_(None))
+        with self._reading() as connection:
+            return tuple(RefusedRow(*row) for row in connection.execute(query))
+
+    def read_refused(self, portal: str, portal_ref: str) -> tuple[RefusedRow, JsonObject] | None:
+        """Read one refusal with what was handed over; None where there is none."""
+        query = select(*_REFUSED_COLUMNS, refusals.c.sealed).where(
+            refusals.c.portal == portal, refusals.c.portal_ref == portal_ref
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return row and (RefusedRow(*row[:-1]), open_refused(self._sealer, row.refusal_id, row.sealed))
+
+    def strays(self, *, limit: int = 50) -> tuple[StrayRow, ...]:
+        """List events that no order fits yet, newest first."""
+        columns = [strays.c[name] for name in StrayRow.__dataclass_fields__]
+        with self._reading() as connection:
+            rows = connection.execute(select(*columns).order_by(strays.c.stray_no.desc()).limit(limit))
+            return tuple(StrayRow(*row) for row in rows)
 
     def dead_letters(
         self, *, destination: str | None = None, cursor: str | None = None, limit: int = 50

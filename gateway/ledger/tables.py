@@ -29,6 +29,7 @@ __all__ = [
     "OPEN_STATES",
     "State",
     "attempts",
+    "batches",
     "cursors",
     "deliveries",
     "destinations",
@@ -42,6 +43,11 @@ __all__ = [
     "nonces",
     "notices",
     "orders",
+    "pieces",
+    "rates",
+    "reconciliations",
+    "refusals",
+    "strays",
     "workers",
 ]
 
@@ -139,7 +145,11 @@ events = Table(
     Column("occurred_at", Instant, nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("moved", Boolean, nullable=False),
+    #: event_id of the event that this one takes back; for a source that names none, of the one it was found to mean.
     Column("revokes", Text),
+    #: The source's own code, and the code of what this one takes back where the source names no event.
+    Column("raw_code", Text),
+    Column("revokes_code", Text),
     #: event_no of the event that took this one back.
     Column("revoked_by", _Number),
     #: HMAC-SM3 of the event with its order; tells a repeat from a contradiction.
@@ -150,6 +160,47 @@ events = Table(
     Index("events_by_revoked", "source", "revokes", sqlite_where=literal_column("revokes IS NOT NULL")),
 )
 
+#: Events that a backend told of items that no order is known for; they wait for its waybill number.
+strays = Table(
+    "strays",
+    metadata,
+    Column("stray_no", _Number, primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("waybill_no", Text),
+    Column("told_at", Instant, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("source", "event_id"),
+    Index("strays_by_waybill", "source", "waybill_no"),
+)
+
+#: Waybill numbers of a leg beyond its first: one order in several pieces.
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("waybill_no", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("leg", Integer, nullable=False),
+)
+
+#: What a polled portal handed over and could not be taken. The id is that of the order, should it become one.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("refusal_id", Text, primary_key=True),
+    Column("portal", Text, nullable=False),
+    Column("portal_ref", Text, nullable=False),
+    #: HMAC-SM3 of the content and the reason, as first handed over or last changed.
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text),
+    Column("refused_at", Instant, nullable=False),
+    #: When the portal handed over what could be taken, after all.
+    Column("taken_at", Instant),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("portal", "portal_ref"),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -157,7 +208,7 @@ deliveries = Table(
     Column("delivery_id", Text, nullable=False, unique=True),
     Column("order_id", Text, nullable=False),
     Column("destination", Text, nullable=False),
-    #: 1 and 2 for the waybill numbers of the legs, which go ahead of all else; 9 for the rest.
+    #: 0 for what is first in a lane, 1 and 2 for the waybill numbers of the legs, ahead of the rest; 9 for that.
     Column("rank", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -243,7 +294,21 @@ nonces = Table(
     Column("portal", Text, primary_key=True),
     Column("nonce", Text, primary_key=True),
     Column("seen_at", Instant, nullable=False),
+    #: Of what it went with, on a wire where the same request again is a retry.
+    Column("digest", LargeBinary),
     Index("nonces_by_age", "seen_at"),
+    sqlite_with_rowid=False,
+)
+
+#: Batches of orders, by the portal's own numbers.
+batches = Table(
+    "batches",
+    metadata,
+    Column("portal", Text, primary_key=True),
+    Column("batch_no", Text, primary_key=True),
+    #: Of what it held; the same number with another is a conflict.
+    Column("digest", LargeBinary, nullable=False),
+    Column("begun_at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -253,6 +318,30 @@ cursors = Table(
     Column("portal", Text, primary_key=True),
     Column("cursor", Text, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    #: Rises with each poll; only the newest may store what it brought.
+    Column("poll_no", Integer, nullable=False, server_default="0"),
+    Column("next_poll_at", Instant, nullable=False, server_default="0"),
+)
+
+#: When the next request may leave for a destination that takes only so many a second.
+rates = Table(
+    "rates",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("next_at", Instant, nullable=False),
+)
+
+#: Which days were compared with whose books.
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("differences", Integer),
+    Column("healed", Integer),
+    sqlite_with_rowid=False,
 )
 
 #: Destinations that are not, or were lately not, in good health; one without a row is open.

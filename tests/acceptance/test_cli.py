@@ -25,7 +25,7 @@ from govpost.gateway.cli import COMMANDS, main
 from govpost.gateway.cli.exits import Exit
 from govpost.gateway.ledger import DeadReason, Ledger, Next, PortalTerms, Settlement
 from govpost.gateway.settings import load_settings
-from govpost.schemas import Event, OrderContent, Outcome, OutcomeKind, Place, Placed, Status
+from govpost.schemas import Event, OrderContent, Outcome, OutcomeKind, Place, Placed, Refuse, Status, Telling
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WAYBILL = "EA123456785CN"
@@ -252,6 +252,9 @@ def test_every_command_has_help(shop: Shop, command: str) -> None:
         (("orders", "list", "--phone", "1", "--portal", "x"), "leave the other filters out"),
         (("dead", "drop", "01J"), "--reason"),
         (("explain",), "ORDER"),
+        (("label", "01J"), "-o"),
+        (("label", "01J", "-o", "-", "--json"), "both write to stdout"),
+        (("label", "01J", "-o", "x.pdf", "--leg", "3"), "--leg"),
     ],
 )
 def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, ...], said: str) -> None:
@@ -266,10 +269,12 @@ def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, 
 
 
 def test_check_config_says_that_it_can_be_used(shop: Shop) -> None:
-    """Good settings: exit 0, the file's path, no warning."""
+    """Good settings: exit 0, where orders go, the file's path, no warning."""
     ended = shop.run("check-config")
 
-    assert (ended.code, ended.out, ended.err) == (Exit.DONE, f"{shop.config} can be used\n", "")
+    titles, route, *rest = ended.out.splitlines()
+    assert (ended.code, rest, ended.err) == (Exit.DONE, [f"{shop.config} can be used"], "")
+    assert (titles.split()[0], route.split()) == ("PORTAL", ["yukuaiban", "-", "-", "-", "post"])
 
 
 def test_check_config_as_json(shop: Shop) -> None:
@@ -590,3 +595,184 @@ def test_a_broken_command_disturbs_nothing_else(shop: Shop, stranger: str) -> No
     assert "Take orders" in listed.out
     (line,) = broken.err.splitlines()
     assert "'broken' of stranger cannot be loaded (ModuleNotFoundError)" in line
+
+
+# What waits beside the orders.
+
+
+REFUSED = Refuse("P-7", "SJR.LXDH: is no phone number", {"SBLSH": "P-7", "SJR": {"XM": "李雷"}}, "SJR.LXDH")
+STRAY = Event(event_id="E-9", status=Status.COLLECTED, occurred_at=NOW, waybill_no="EA000000014CN", note=FAR_TEXT)
+
+
+@pytest.fixture
+def beside(shop: Shop) -> Shop:
+    """Give a ledger in which an order was refused and an event has none."""
+    with ledger_of(shop) as ledger:
+        poll = ledger.begin_poll("yukuaiban", lease_s=1).result()
+        assert poll is not None
+        ledger.take_page(poll, [REFUSED], cursor="", again_s=1).result()
+        ledger.tell("post", Telling(STRAY, None, "EA000000014CN")).result()
+    return shop
+
+
+def test_refused_orders_are_listed_and_shown(beside: Shop) -> None:
+    """Why, by the portal's number; what was handed over only to who asks for it."""
+    listed = beside.call("refused", "list", "--json").document()["refused"]
+    assert [(row["portal_ref"], row["reason"]) for row in listed] == [("P-7", "SJR.LXDH: is no phone number")]
+    assert "李雷" not in beside.call("refused", "show", "yukuaiban/P-7").out
+    shown = beside.call("refused", "show", "yukuaiban/P-7", "--unmasked", "--json").document()
+    assert shown["content"] == {"SBLSH": "P-7", "SJR": {"XM": "李雷"}}
+    missing = beside.call("refused", "show", "yukuaiban/P-8")
+    assert (missing.code, "govpost refused list --all" in missing.err) == (Exit.NOT_FOUND, True)
+    assert beside.call("refused", "list", "--portal", "yukuaibna").code == Exit.NOT_FOUND
+
+
+def test_strays_are_listed(beside: Shop) -> None:
+    """By backend and waybill number, without what they say."""
+    ended = beside.call("strays")
+    assert "EA000000014CN" in ended.out
+    assert FAR_TEXT not in ended.out
+
+
+def test_who_has_no_books_cannot_be_compared_with(beside: Shop) -> None:
+    """Nor can a date that is none."""
+    assert beside.call("reconcile", "yukuaiban", "2026-01-01").code == Exit.NOT_DONE
+    assert beside.call("reconcile", "nobody", "2026-01-01").code == Exit.NOT_FOUND
+    assert beside.call("reconcile", "yukuaiban", "2026-13-01").code == Exit.USAGE
+
+
+def test_the_table_of_routes_is_shown(shop: Shop) -> None:
+    """As it is tried, the portals' own backends last."""
+    route = '[[routes]]\ndirection = "round_trip"\nbackend = "post"\n'
+    shop.config.write_text(shop.config.read_text(encoding="utf-8") + route, encoding="utf-8")
+    rows = shop.call("check-config", "--json").document()["routes"]
+    assert [(row["portal"], row["direction"], row["backend"]) for row in rows] == [
+        (None, "round_trip", "post"),
+        ("yukuaiban", None, "post"),
+    ]
+    assert "round_trip" in shop.call("check-config").out
+
+
+# Labels.
+
+
+def test_a_label_is_made(shop: Shop, order_id: str) -> None:
+    """The file is a PDF that its owner alone may read; what is printed names file and number, nothing personal."""
+    ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"))
+
+    assert (ended.code, ended.out, ended.err) == (Exit.DONE, f"{shop.folder / 'x.pdf'} is the label of {WAYBILL}\n", "")
+    assert (shop.folder / "x.pdf").read_bytes().startswith(b"%PDF-")
+    assert (shop.folder / "x.pdf").stat().st_mode & 0o777 == 0o600
+    assert_nothing_personal(ended.out)
+
+
+@pytest.mark.usefixtures("order_id")
+def test_a_label_as_json(shop: Shop) -> None:
+    """The order may be named by its waybill; the document says what was made, and where."""
+    path = str(shop.folder / "x.pdf")
+
+    document = shop.call("label", WAYBILL, "-o", path, "--json").document()
+
+    assert (document["leg"], document["waybill_no"], document["path"]) == (1, WAYBILL, path)
+
+
+def test_a_label_goes_down_a_pipe(shop: Shop, order_id: str) -> None:
+    """`-o -` writes the same bytes to stdout, for a printer's queue."""
+    shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"))
+    done = subprocess.run(
+        [sys.executable, "-m", "govpost.gateway.cli", "label", order_id, "-o", "-", "--config", str(shop.config)],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == (shop.folder / "x.pdf").read_bytes()
+
+
+@pytest.fixture
+def round_trip_id(shop: Shop) -> str:
+    """Put a round trip into the ledger whose second leg alone has a number; returns its id."""
+    command = Place(OrderContent.model_validate({**ORDER, "direction": "round_trip"}), {"orderNo": "YKB-1"})
+    with ledger_of(shop) as ledger:
+        placed = ledger.execute("yukuaiban", command, backend="post").result()
+        assert isinstance(placed, Placed)
+        event = Event(event_id="e-2", status=Status.COLLECTED, occurred_at=NOW, leg=2, waybill_no=WAYBILL)
+        ledger.record(placed.order_id, event).result()
+    return placed.order_id
+
+
+def test_each_leg_has_a_label_of_its_own(shop: Shop, round_trip_id: str) -> None:
+    """`--leg 2` is the way back; leg 1, which has no number yet, says what to do."""
+    path = str(shop.folder / "x.pdf")
+    there, back = (shop.call("label", round_trip_id, "-o", path, "--leg", leg) for leg in ("1", "2"))
+
+    assert (there.code, there.out) == (Exit.NOT_DONE, "")
+    assert "leg 1 no waybill number yet" in there.err
+    assert f"`govpost explain {round_trip_id}`" in there.err
+    assert back.code == Exit.DONE
+
+
+def test_a_one_way_order_has_no_label_back(shop: Shop, order_id: str) -> None:
+    """It is told so, not sent to wait for a number that never comes."""
+    ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"), "--leg", "2")
+
+    assert (ended.code, ended.err) == (Exit.NOT_DONE, "govpost: leg: the order is no round trip\n")
+
+
+@pytest.mark.usefixtures("order_id")
+def test_an_unknown_order_has_no_label(shop: Shop) -> None:
+    """Exit code 5, and no file."""
+    ended = shop.call("label", "yukuaiban/YKB-2", "-o", str(shop.folder / "x.pdf"))
+
+    assert ended.code == Exit.NOT_FOUND
+    assert not (shop.folder / "x.pdf").exists()
+
+
+def test_a_label_overwrites_only_when_told_to(shop: Shop, order_id: str) -> None:
+    """A slip of the hand must not cost a ledger; `--force` replaces files, and only files."""
+    path, link = shop.folder / "x.pdf", shop.folder / "link"
+    path.write_bytes(b"before")
+    link.symlink_to("/dev/null")
+
+    refused = shop.call("label", order_id, "-o", str(path))
+    not_a_file = shop.call("label", order_id, "-o", str(link), "--force")
+    assert (refused.code, path.read_bytes()) == (Exit.NOT_DONE, b"before")
+    assert "--force" in refused.err
+    assert (not_a_file.code, link.is_symlink()) == (Exit.NOT_DONE, True)
+
+    assert shop.call("label", order_id, "-o", str(path), "--force").code == Exit.DONE
+    assert path.read_bytes().startswith(b"%PDF-")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_label_that_cannot_be_written_leaves_nothing(shop: Shop, order_id: str) -> None:
+    """One line says why; no half of a file stays behind."""
+    before = sorted(shop.folder.iterdir())
+
+    nowhere = shop.call("label", order_id, "-o", str(shop.folder / "none" / "x.pdf"))
+    too_long = shop.call("label", order_id, "-o", str(shop.folder / ("x" * 250)))
+
+    assert [ended.code for ended in (nowhere, too_long)] == [Exit.NOT_DONE] * 2
+    assert [len(ended.err.splitlines()) for ended in (nowhere, too_long)] == [1, 1]
+    assert "cannot be written (No such file or directory)" in nowhere.err
+    assert sorted(shop.folder.iterdir()) == before
+
+
+def test_half_a_label_is_none(tmp_path: Path) -> None:
+    """Where the disk takes no more, the file is not there, nor what was written of it, nor the old one gone."""
+    path = tmp_path / "x.pdf"
+    path.write_bytes(b"before")
+    script = """
+import resource, sys
+from pathlib import Path
+from govpost.gateway.cli.label import _save
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+_save(Path(sys.argv[1]), bytes(1000), replace=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (
+        Exit.NOT_DONE,
+        f"govpost: {path} cannot be written (File too large)\n".encode(),
+    )
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.pdf", b"before")]

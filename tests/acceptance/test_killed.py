@@ -4,16 +4,10 @@ Portal and post are the mocks, served from threads of this process, with faults 
 threads that try again until they are acknowledged, as a portal and a backend would.
 """
 
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -23,7 +17,7 @@ from threading import Event, Thread
 
 import pytest
 import requests
-from prometheus_client.parser import text_string_to_metric_families
+from lives import PAUSE_S, Daemon, daemon_with, traces_in_logs, wait_until
 
 from govpost.mocks.faults import FaultPlan
 from govpost.mocks.postal import DEMO_SECRET, Mail, PostalMock
@@ -35,10 +29,8 @@ SEED = int(os.environ.get("GOVPOST_SOAK_SEED", "20231201"))
 TOKEN = "token-of-the-backend-1"
 ORDERS_A_LIFE = 10
 LONGEST_LIFE_S = 0.8
-START_WITHIN_S = 60.0
 #: After the last kill; generous, since the machine may be busy with other things.
 SETTLE_WITHIN_S = 120.0
-PAUSE_S = 0.02
 SENDERS = POSTMEN = 3
 
 FAULTS = {
@@ -94,79 +86,6 @@ adapter = "webhook"
 url = "{orders_url}"
 secret = "{secret}"
 """
-
-
-#: Imports the command line once and forks a life of the daemon for each line, the path of its log. Importing anew takes
-#: seconds each time, in which nothing could be killed. Prints the life's process id, and later how it ended.
-CRADLE = """
-import os, sys
-from govpost.gateway.cli import main, serve
-
-for log in sys.stdin:
-    process_id = os.fork()
-    if not process_id:
-        os.dup2(os.open(log.strip(), os.O_WRONLY | os.O_CREAT, 0o600), 2)
-        main(["serve", "--config", sys.argv[1]])
-    print(process_id, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]), flush=True)
-"""
-
-
-@dataclass
-class Daemon:
-    """`govpost serve`, in as many lives as it takes, always on the same port."""
-
-    settings: Path
-    url: str
-    cradle: "subprocess.Popen[str]"
-    lives: int = 0
-    #: Of the life that is on; 0 for none.
-    process_id: int = 0
-
-    def start(self) -> None:
-        """Begin a life, and wait until it takes orders."""
-        self.lives += 1
-        log = self.settings.with_name(f"serve-{self.lives}.log")
-        self.process_id = int(self.ask(f"{log}\n"))
-        wait_until(lambda: log.exists() and '"gateway.started"' in log.read_text(encoding="utf-8"), START_WITHIN_S)
-
-    def kill_after(self, seconds: float) -> None:
-        """Let it live so long, then end it without a warning; a life that ended by itself fails the test."""
-        Event().wait(seconds)
-        assert self.end(signal.SIGKILL) == -signal.SIGKILL
-
-    def stop(self) -> int:
-        """Stop it as an operator would; returns the exit code."""
-        return self.end(signal.SIGTERM)
-
-    def end(self, signum: signal.Signals) -> int:
-        """Send the life a signal, and tell how it ended."""
-        process_id, self.process_id = self.process_id, 0
-        os.kill(process_id, signum)
-        return int(self.ask(""))
-
-    def ask(self, line: str) -> str:
-        """Write to the cradle and read its answer."""
-        assert self.cradle.stdin is not None
-        assert self.cradle.stdout is not None
-        self.cradle.stdin.write(line)
-        self.cradle.stdin.flush()
-        return self.cradle.stdout.readline()
-
-    def bury(self) -> None:
-        """Leave nothing behind."""
-        if self.process_id:
-            self.end(signal.SIGKILL)
-
-    def depth(self) -> dict[str, float]:
-        """Read how many deliveries are not done, by state."""
-        families = text_string_to_metric_families(requests.get(f"{self.url}/metrics").text)
-        samples = [sample for family in families for sample in family.samples]
-        depth: Counter[str] = Counter()
-        for sample in samples:
-            if sample.name == "govpost_queue_depth":
-                depth[sample.labels["state"]] += int(sample.value)
-        return {state: count for state, count in depth.items() if count}
 
 
 @dataclass
@@ -288,13 +207,6 @@ def heard(pushes: list[Push]) -> dict[int, str]:
     }
 
 
-def wait_until(is_so: Callable[[], bool], within_s: float) -> None:
-    """Look until it is so, or time is up; what is not so then is for the caller to find."""
-    ends_at, pause = time.monotonic() + within_s, Event()
-    while not is_so() and time.monotonic() < ends_at:
-        pause.wait(PAUSE_S)
-
-
 @pytest.fixture
 def load() -> Iterator[Load]:
     """Serve a portal and a post with faults on."""
@@ -307,27 +219,11 @@ def load() -> Iterator[Load]:
 
 @pytest.fixture
 def daemon(load: Load, tmp_path: Path) -> Iterator[Daemon]:
-    """Give a daemon between the two, not started yet; its port stays ours while it is dead."""
-    with ExitStack() as stack:
-        guard = stack.enter_context(socket.socket())
-        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        guard.bind(("127.0.0.1", 0))
-        port = guard.getsockname()[1]
-        settings = tmp_path / "govpost.toml"
-        facts = {"portal_url": load.portal.url, "orders_url": load.postal.orders_url, "secret": DEMO_SECRET}
-        keys = {"app_id": DEMO_APP_ID, "app_secret": DEMO_APP_SECRET, "app_key": DEMO_APP_KEY}
-        settings.write_text(SETTINGS.format(port=port, token=TOKEN, **facts, **keys), encoding="utf-8")
-        settings.chmod(0o600)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVPOST_")}
-        command = [sys.executable, "-c", CRADLE, str(settings)]
-        cradle = stack.enter_context(
-            subprocess.Popen(
-                command, cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-        )
-        daemon = Daemon(settings, f"http://127.0.0.1:{port}", cradle)
+    """Give a daemon between the two, not started yet."""
+    facts = {"portal_url": load.portal.url, "orders_url": load.postal.orders_url, "secret": DEMO_SECRET}
+    keys = {"app_id": DEMO_APP_ID, "app_secret": DEMO_APP_SECRET, "app_key": DEMO_APP_KEY}
+    with daemon_with(tmp_path, SETTINGS.format(port="{port}", token=TOKEN, **facts, **keys)) as daemon:
         load.portal.gateway_url = load.postal.gateway_url = daemon.url
-        stack.callback(daemon.bury)
         yield daemon
 
 
@@ -359,19 +255,3 @@ def test_kills_lose_nothing_and_repeat_nothing(load: Load, daemon: Daemon) -> No
     assert daemon.depth() == {}
     assert daemon.stop() == 0
     assert traces_in_logs(daemon.settings.parent) == []
-
-
-def traces_in_logs(folder: Path) -> list[str]:
-    """List the logged events that came with a stack trace, or that are none of ours."""
-    found = []
-    for log in folder.glob("serve-*.log"):
-        # A kill may cut the last line.
-        for line in log.read_text(encoding="utf-8").splitlines()[:-1]:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                found.append(line)
-                continue
-            if "exception" in record:
-                found.append(record["event"])
-    return found

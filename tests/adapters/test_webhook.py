@@ -20,6 +20,7 @@ SAMPLES = ROOT / "schemas" / "wire" / "webhook" / "samples"
 NOW = datetime.fromtimestamp(int(EXAMPLE["webhook-timestamp"]), UTC)
 SOURCE = Source(now=lambda: NOW, token=lambda: "ab" * 16)
 ORDER_ID = "01HGGY4B5R0000000000000AB1"
+PNG = b"\x89PNG\r\n\x1a\nrest"
 
 
 def _backend(secret=EXAMPLE["secret"]):
@@ -223,6 +224,8 @@ def test_null_and_empty_members_count_as_missing():
         ({"note": "张三" * 1001}, "note"),
         ({"cause": "portal"}, "cause"),
         ({"raw_code": "704"}, "raw_code"),
+        ({"revokes_code": "704"}, "revokes_code"),
+        ({"kept_proof": []}, "kept_proof"),
         ({"colour": "red"}, "colour"),
         ({"order_id": ORDER_ID}, "order_id"),
     ],
@@ -238,10 +241,30 @@ def test_what_is_no_event_is_refused_by_path(changes, path):
 
 def test_proof_is_decoded():
     """Evidence arrives as bytes."""
-    event = parse_event(
-        _event(proof=[{"kind": "photo", "media_type": "image/png", "data": b64encode(b"png").decode()}])
-    )
-    assert event.proof[0].data == b"png"
+    event = parse_event(_event(proof=[_proof("image/png", PNG)]))
+    assert event.proof[0].data == PNG
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data", "path"),
+    [
+        ("image/jpeg", PNG, "proof[0]"),
+        ("image/png", b"\xff\xd8\xff", "proof[0]"),
+        ("application/pdf", b"<html>", "proof[0]"),
+        ("image/gif", b"GIF89a", "proof[0].media_type"),
+        ("text/html", b"<html>", "proof[0].media_type"),
+        ("image/png", PNG + bytes(4 * 1024 * 1024), "proof[0]"),
+    ],
+)
+def test_proof_is_what_it_says(media_type, data, path):
+    """A picture or a scan by its content, whatever it is called, and of 4 MiB at most."""
+    with pytest.raises(MappingError) as caught:
+        parse_event(_event(proof=[_proof(media_type, data)]))
+    assert caught.value.path == path
+
+
+def _proof(media_type, data):
+    return {"kind": "photo", "media_type": media_type, "data": b64encode(data).decode()}
 
 
 def test_an_item_of_a_list_says_its_order():
@@ -265,3 +288,94 @@ def test_an_item_that_is_no_event_is_refused(item, path):
     with pytest.raises(MappingError) as caught:
         parse_listed_event(item)
     assert caught.value.path == path
+
+
+# --- The batched form ---
+
+
+def _batch(*ids):
+    bodies = {each: json.dumps({"specversion": "1.0", "id": each}).encode() for each in ids}
+    return [Document("cn.govpost.order.placed", body, each) for each, body in bodies.items()]
+
+
+def _sent_together(reply, *ids):
+    settings = {"url": "http://127.0.0.1:9002/orders", "secret": EXAMPLE["secret"], "batch_size": 100}
+    backend = load_adapter("webhook").build(settings, section="backends.post")
+    conversation = backend.send(_batch(*ids), SOURCE)
+    request = next(conversation)
+    with pytest.raises(StopIteration) as stop:
+        conversation.send(reply)
+    return request, stop.value.value
+
+
+def _listed(*answers):
+    return WireReply(200, {}, json.dumps(answers).encode())
+
+
+def test_a_batch_is_signed_as_one():
+    """A list of the events as they were rendered, under a fresh id, without an idempotency key."""
+    request, _ = _sent_together(_listed(), "m1", "m2")
+    assert request.body == b"[" + b",".join(document.body for document in _batch("m1", "m2")) + b"]"
+    assert request.headers["Content-Type"] == "application/cloudevents-batch+json"
+    assert request.headers["webhook-id"] == "ab" * 16
+    assert "Idempotency-Key" not in request.headers
+    facts = {
+        "message_id": request.headers["webhook-id"],
+        "timestamp": request.headers["webhook-timestamp"],
+        "body": request.body,
+    }
+    assert standard_webhooks.verify([EXAMPLE["secret"].encode()], request.headers["webhook-signature"], **facts)
+
+
+def test_each_event_of_a_batch_has_its_own_answer():
+    """Found by its id, in whatever order; one that is not answered is unknown."""
+    reply = _listed(
+        {"id": "m3", "status": 422},
+        {"id": "m1", "status": 200, "waybill_no": "EA000000014CN"},
+        {"id": "m2", "status": 409, "waybill_no": "EA000000028CN"},
+        {"id": "m5", "status": "200"},
+        {"id": "m6", "status": 200, "waybill_no": "no number"},
+        "m7",
+    )
+    _, outcomes = _sent_together(reply, "m1", "m2", "m3", "m4", "m5", "m6", "m7")
+    assert [(outcome.kind, outcome.waybill_no) for outcome in outcomes] == [
+        (OutcomeKind.TAKEN, "EA000000014CN"),
+        (OutcomeKind.TAKEN, "EA000000028CN"),
+        (OutcomeKind.REFUSED, None),
+        (OutcomeKind.UNKNOWN, None),
+        (OutcomeKind.UNKNOWN, None),
+        (OutcomeKind.TAKEN, None),
+        (OutcomeKind.UNKNOWN, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (WireReply(503), OutcomeKind.UNKNOWN),
+        (WireReply(401), OutcomeKind.AUTH),
+        (WireReply(429, {"Retry-After": "7"}), OutcomeKind.BUSY),
+        (WireReply(200, {}, b"<html>"), OutcomeKind.UNKNOWN),
+        (WireReply(200, {}, b"{}"), OutcomeKind.UNKNOWN),
+        (WireReply(204), OutcomeKind.UNKNOWN),
+    ],
+)
+def test_what_befalls_a_batch_befalls_each(reply, kind):
+    """Nothing is taken that was not answered by name."""
+    _, outcomes = _sent_together(reply, "m1", "m2")
+    assert [outcome.kind for outcome in outcomes] == [kind, kind]
+
+
+@pytest.mark.parametrize(("size", "batches"), [(1, set()), (2, {2}), (100, {100})])
+def test_batches_are_as_large_as_the_settings_say(size, batches):
+    """None unless they are asked for."""
+    settings = {"url": "http://127.0.0.1:9002/orders", "secret": "s", "batch_size": size}
+    backend = load_adapter("webhook").build(settings, section="backends.post")
+    assert set(backend.manifest.batches.values()) == batches
+
+
+@pytest.mark.parametrize("size", [0, 101])
+def test_a_batch_has_its_bounds(size):
+    """1 to 100 events."""
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        load_adapter("webhook").build({"url": "http://127.0.0.1:1", "secret": "s", "batch_size": size}, section="b")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from govpost.adapters.base import Document, Owed
+from govpost.adapters.base import Document, Owed, OwedRefusal
 from govpost.gateway.ledger import Claim, DeadReason, Ledger, Next, PortalTerms, Settled, Settlement
 from govpost.gateway.ledger.reads import DeliveryRow
 from govpost.schemas import (
@@ -168,9 +168,11 @@ class Bench:
 
     # Workers.
 
-    def render(self, _name: str, owed: Owed) -> Document:
+    def render(self, _name: str, owed: Owed | OwedRefusal) -> Document:
         """Make a body that shows what was known when it was rendered."""
         self.rendered.append(owed.delivery_id)
+        if isinstance(owed, OwedRefusal):
+            return Document("refuse", owed.reason.encode(), owed.delivery_id)
         told = owed.update and {"status": owed.update.status, "waybill_no": owed.update.waybill_no}
         facts = {"id": owed.delivery_id, "to": owed.order.recipient.name, "told": told, "nth": len(self.rendered)}
         return Document(owed.kind.value, json.dumps(facts, ensure_ascii=False).encode(), owed.delivery_id)

@@ -133,11 +133,12 @@ def open_gateway(tmp_path: Path) -> Iterator[Callable[..., tuple[Gateway, Metric
 def start(open_gateway: Callable[..., tuple[Gateway, Metrics]]) -> Iterator[Start]:
     """Serve gateways on free ports; keyword arguments are keys of `[ingress]`, and `tokens`."""
     with ExitStack() as started:
-        yield lambda **settings: started.enter_context(_served(*open_gateway(**settings)))
+        yield lambda **settings: started.enter_context(served(*open_gateway(**settings)))
 
 
 @contextmanager
-def _served(gateway: Gateway, metrics: Metrics) -> Iterator[Served]:
+def served(gateway: Gateway, metrics: Metrics) -> Iterator[Served]:
+    """Serve a gateway from a thread of its own while the context lasts."""
     stops: list[Callable[[], None]] = []
     bounds: list[Bound] = []
     is_ready = threading.Event()

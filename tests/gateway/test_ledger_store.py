@@ -86,11 +86,11 @@ def old_ledger(bench: Bench) -> dict[str, Any]:
     migrate_to(bench.file, "0001")
     with sqlite3.connect(bench.file) as connection:
         known = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for name, rows in tables.items():
-            for row in rows if name in known - {"alembic_version", "sqlite_sequence"} else ():
-                columns = ", ".join(f'"{column}"' for column in row)
-                marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO {name} ({columns}) VALUES ({marks})", tuple(row.values()))
+        for name in tables.keys() & known - {"alembic_version", "sqlite_sequence"}:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
+            names, marks = ", ".join(f'"{column}"' for column in columns), ", ".join("?" * len(columns))
+            rows = [tuple(row[column] for column in columns) for row in tables[name]]
+            connection.executemany(f"INSERT INTO {name} ({names}) VALUES ({marks})", rows)
     connection.close()
     return {"order_id": order_id, "known": known}
 

@@ -92,14 +92,14 @@ def test_every_outcome_is_judged(claim: Claim) -> None:
 @pytest.mark.parametrize("kind", [DeliveryKind.CANCEL, DeliveryKind.AMEND])
 def test_a_command_s_no_is_an_answer(claim: Claim, kind: DeliveryKind) -> None:
     """A refused cancel or amendment is settled: the portal is answered, no person asked."""
-    command = replace(claim, owed=replace(claim.owed, kind=kind))
+    command = replace(claim, kind=kind)
     assert judged(command, Outcome(OutcomeKind.REFUSED)).next is Next.SETTLE
 
 
 @pytest.mark.parametrize("kind", [DeliveryKind.PLACE, DeliveryKind.UPDATE])
 def test_any_other_no_is_for_a_person(claim: Claim, kind: DeliveryKind) -> None:
     """A refused placement or update is a dead letter."""
-    refused = judged(replace(claim, owed=replace(claim.owed, kind=kind)), Outcome(OutcomeKind.REFUSED))
+    refused = judged(replace(claim, kind=kind), Outcome(OutcomeKind.REFUSED))
     assert (refused.next, refused.dead_reason) == (Next.BURY, DeadReason.REFUSED)
 
 
@@ -162,6 +162,7 @@ class FarSide:
 
     presence: Presence | Exception = Presence.HAS_NOT
     outcome: Outcome | Exception = TAKEN
+    manifest: Manifest = PROBED
     asked: list[str] = field(default_factory=list)
 
     def render(self, owed: Owed) -> Document:
@@ -187,13 +188,15 @@ class FarSide:
 
 def tried(far: FarSide, claim: Claim, *, manifest: Manifest = PROBED) -> Tried:
     """Run an attempt; every request is answered."""
-    conversation = attempt(Destination("post", far, manifest), claim, SOURCE)
+    far.manifest = manifest
+    conversation = attempt(Destination("post", far), (claim,), SOURCE)
     try:
         next(conversation)
         while True:
             conversation.send(WireReply(200))
     except StopIteration as end:
-        result: Tried = end.value
+        (result,) = end.value
+        assert isinstance(result, Tried)
         return result
 
 

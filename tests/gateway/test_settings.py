@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from govpost.gateway.settings import Settings, check_settings, find_settings_file, load_settings
+from govpost.gateway.check import check_settings
+from govpost.gateway.settings import Settings, find_settings_file, load_settings
 from govpost.schemas.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -244,8 +245,11 @@ def test_good_settings_have_no_warnings(write: Write) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "warning"),
     [
-        ('backend = "post"', "", "[backends.post]: no portal sends orders there"),
-        ('backend = "post"', "", "[portals.yukuaiban] backend: not set"),
+        (
+            "[backends.post]\n",
+            '[backends.idle]\nadapter = "webhook"\nurl = "https://x.example"\nsecret = "x"\n[backends.post]\n',
+            "[backends.idle]: no portal sends orders there",
+        ),
         ('tokens = ["token-of-the-backend-1"]', "", "[api] tokens: there is none"),
         ("token-of-the-backend-1", "short", "[api] tokens: one is shorter than 16"),
         ("port = 8081", 'host = "0.0.0.0"', "[ingress] host: open to other machines"),
@@ -289,6 +293,7 @@ def test_check_names_every_section_that_cannot_work(write: Write) -> None:
         "[portals.yukuaiban] ap_id",
         "[backends.post] url must be https",
         "[portals.upside] adapter",
+        "[portals.upside] backend",
         "[backends.other] adapter",
     }
     assert "did you mean 'app_id'?" in lines["[portals.yukuaiban] ap_id"]

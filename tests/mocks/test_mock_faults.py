@@ -2,7 +2,7 @@
 
 import pytest
 
-from govpost.mocks.faults import INCOMING, OUTGOING, FaultKind, FaultPlan
+from govpost.mocks.faults import INCOMING, OUTGOING, OWN, FaultKind, FaultPlan
 from govpost.schemas import WireRequest
 
 REQUEST = WireRequest("POST", "/orders")
@@ -28,6 +28,58 @@ def test_directions_do_not_disturb_each_other() -> None:
     quiet, busy = FaultPlan(7, rates), FaultPlan(7, rates)
     busy.arrange(range(50))
     assert _kinds(quiet) == _kinds(busy)
+
+
+def _own(plan: FaultPlan, kind: FaultKind, number: int = 200) -> list[bool]:
+    return [plan.draw_own(kind) is not None for _ in range(number)]
+
+
+def test_own_faults_are_seeded() -> None:
+    """A system's own fault happens as often as its rate says, the same again for the same seed, and is counted."""
+    rates = {"partial_batch": 0.3}
+    first, again, other = (FaultPlan(seed, rates) for seed in (7, 7, 8))
+    drawn = _own(first, FaultKind.PARTIAL_BATCH)
+    assert drawn == _own(again, FaultKind.PARTIAL_BATCH)
+    assert drawn != _own(other, FaultKind.PARTIAL_BATCH)
+    assert 0 < sum(drawn) < 200
+    assert first.drawn == {FaultKind.PARTIAL_BATCH: sum(drawn)}
+
+
+def test_own_faults_are_independent() -> None:
+    """Asking for one kind neither rolls another's dice nor those of what comes in; each may have any rate up to 1."""
+    rates = {"partial_batch": 0.5, "lost_cursor": 1.0, "broken_item": 1.0, "reset": 0.5}
+    alone, busy = FaultPlan(7, rates), FaultPlan(7, rates)
+    assert _own(busy, FaultKind.LOST_CURSOR, 20) == [True] * 20
+    assert _own(alone, FaultKind.PARTIAL_BATCH) == _own(busy, FaultKind.PARTIAL_BATCH)
+    assert _kinds(alone) == _kinds(busy)
+    assert alone.rates == rates
+
+
+def test_own_fault_without_a_rate_never_happens() -> None:
+    """A kind that has no rate and no script does not happen, whatever the others do."""
+    plan = FaultPlan(rates={"lost_cursor": 1.0, "reset": 1.0})
+    plan.next("hang")
+    assert _own(plan, FaultKind.PARTIAL_BATCH) == [False] * 200
+
+
+def test_scripted_own_fault() -> None:
+    """A scripted fault of a system's own waits for its kind and its subject, and carries its seconds."""
+    plan = FaultPlan()
+    plan.next("early_push", when=lambda subject: subject == "b", seconds=0.5)
+    assert plan.draw(REQUEST) is None
+    assert plan.draw_own(FaultKind.EXPIRED_KEY, "b") is None
+    assert plan.draw_own(FaultKind.EARLY_PUSH, "a") is None
+    fault = plan.draw_own(FaultKind.EARLY_PUSH, "b")
+    assert fault is not None
+    assert (fault.kind, fault.seconds) == (FaultKind.EARLY_PUSH, 0.5)
+    assert plan.draw_own(FaultKind.EARLY_PUSH, "b") is None
+
+
+@pytest.mark.parametrize("kind", ["reset", "duplicate"])
+def test_only_own_faults_are_drawn_as_such(kind: str) -> None:
+    """What carriers act out, or `arrange` does, is nothing that a mock brings about itself."""
+    with pytest.raises(KeyError):
+        FaultPlan().draw_own(FaultKind(kind))
 
 
 def test_scripted_faults_come_first() -> None:
@@ -81,15 +133,14 @@ def test_impossible_rates_are_refused(rates: dict[str, float]) -> None:
 
 def test_clear_forgets_script_and_rates() -> None:
     """After clear nothing goes wrong any more."""
-    plan = FaultPlan(rates={"reset": 1.0, "duplicate": 1.0})
+    plan = FaultPlan(rates={"reset": 1.0, "duplicate": 1.0, "lost_cursor": 1.0})
     plan.next("hang")
     plan.clear()
     assert _kinds(plan, 3) == [None] * 3
+    assert _own(plan, FaultKind.LOST_CURSOR, 3) == [False] * 3
     assert plan.arrange([1]) == [1]
 
 
 def test_every_kind_has_one_direction() -> None:
-    """Each kind of fault is either of what comes in or of what goes out."""
-    kinds = INCOMING | OUTGOING
-    assert kinds == set(FaultKind)
-    assert not INCOMING & OUTGOING
+    """Each kind of fault is of what comes in, of what goes out, or a system's own."""
+    assert sorted([*INCOMING, *OUTGOING, *OWN]) == sorted(FaultKind)

@@ -353,6 +353,32 @@ class TestPosting:
             gateway.post(f"{GATEWAY}/api/v1/events", status=401)
             assert post.post_events(post.play(ORDER_ID, "collected"), as_list=True) == [(f"{ORDER_ID}-1", 401)]
 
+    def test_push(self, post: PostalMock) -> None:
+        """What was not taken is kept, and goes first the next time; what was taken, now or before, is not."""
+        _tell(post, _event())
+        first, second, third = post.play(ORDER_ID, "proven")[:3]
+        statuses = dict(zip((first["event_id"], second["event_id"]), (200, 404), strict=True))
+        with responses.RequestsMock() as gateway:
+            answer = [{"event_id": event_id, "status": status} for event_id, status in statuses.items()]
+            gateway.post(f"{GATEWAY}/api/v1/events", json=answer)
+            post.push([first, second])
+        assert post.untold == [second]
+        with responses.RequestsMock() as gateway:
+            answer = [{"event_id": event["event_id"], "status": 201} for event in (second, third)]
+            sent = gateway.post(f"{GATEWAY}/api/v1/events", json=answer)
+            post.push([third])
+            assert json.loads(sent.calls[0].request.body or b"") == [second, third]
+        assert post.untold == []
+
+    def test_nothing_to_push(self, post: PostalMock) -> None:
+        """Nothing is sent where there is nothing to tell; an unreachable gateway loses nothing."""
+        with responses.RequestsMock():
+            assert post.push() == []
+        _tell(post, _event())
+        with responses.RequestsMock(), pytest.raises(requests.ConnectionError):
+            post.push(post.play(ORDER_ID, "collected"))
+        assert [event["status"] for event in post.untold] == ["collected"]
+
     def test_duplicates_and_disorder(self) -> None:
         """The plan sends events twice and out of order."""
         post = PostalMock(now=lambda: EXAMPLES_AT, gateway_url=GATEWAY, plan=FaultPlan())

@@ -8,6 +8,7 @@ from govpost.schemas.identifiers import (
     CitizenId,
     Uscc,
     WaybillNo,
+    check_case_no,
     check_citizen_id,
     check_division_code,
     check_mobile,
@@ -20,9 +21,20 @@ from govpost.schemas.identifiers import (
     mask_id_no,
     mask_name,
     mask_phone,
+    mask_room,
 )
 
 GOOD = {
+    check_case_no: [
+        "（2023）渝0113民初1234号",
+        "（2023）渝01民终12号",  # a court of the second instance
+        "（2023）渝民申1号",  # the high court
+        "（2021）最高法知民终98号",  # the supreme court; 知 stands before the type
+        "（2019）鄂72民初12345678号",  # a maritime court
+        "（2016）兵0101执恢7号",
+        "（2023）渝0113民诉前调1号",
+        "（1999）黔0102行初9号",
+    ],
     check_citizen_id: ["11010519491231002X", "500108196905244643", "510504196505219447", "500120200807214575"],
     check_uscc: ["12441500196720244T", "11511800015427357G", "115001137194835317", "11500113199260507Q"],
     check_waybill_no: ["RR123456785TR", "EB000000005CN", "RB123456785US", "EA969294768CN", "1100000000000"],
@@ -34,6 +46,27 @@ GOOD = {
 }  # fmt: skip
 
 BAD = {
+    check_case_no: [
+        "2023渝民初",
+        "2023渝0113民初1234号",  # no brackets
+        "（2023)渝0113民初1234号",  # of two kinds
+        "【2023】渝0113民初1234号",
+        "（23）渝0113民初1234号",
+        "（2123）渝0113民初1234号",
+        "（2023）0113民初1234号",  # no province
+        "（2023）贵0113民初1234号",  # Guizhou is 黔
+        "（2023）渝011民初1234号",
+        "（2023）渝01131民初1234号",
+        "（2023）渝01131234号",  # no type
+        "（2023）渝0113民初执恢辖终1234号",
+        "（2023）渝0113民初号",
+        "（2023）渝0113民初0号",
+        "（2023）渝0113民初01234号",
+        "（2023）渝0113民初123456789号",
+        "（2023）渝0113民初1234",
+        "（2023）渝0113民初1234号之一",
+        "（2023）渝0113 民初1234号",
+    ],
     check_citizen_id: [
         "110105194912310021",  # check character
         "11010519490231002X",  # 31 February
@@ -115,6 +148,13 @@ def test_every_single_wrong_digit_of_a_citizen_id_is_found():
         changed = number[:index] + str((int(number[index]) + 1) % 10) + number[index + 1 :]
         with pytest.raises(ValueError, match="citizen ID"):
             check_citizen_id(changed)
+
+
+@pytest.mark.parametrize("brackets", ["（）", "()", "〔〕"])
+def test_a_case_number_comes_in_full_width_brackets(brackets):
+    """However a court writes the brackets, the canonical form has one kind."""
+    opening, closing = brackets
+    assert check_case_no(f"{opening}2023{closing}渝0113民初1234号") == "（2023）渝0113民初1234号"
 
 
 def test_a_lower_case_x_becomes_a_capital():
@@ -199,6 +239,32 @@ def test_the_types_serve_as_model_fields():
         (mask_address, "重庆市两江新区金开大道1号", "重庆市两江新区****"),
         (mask_address, "解放路小区5栋", "****"),
         (mask_address, "", "****"),
+        (mask_room, "重庆市大渡口区凤凰路867号锦绣家园28栋15-1", "重庆市大渡口区凤凰路867号****"),
+        (mask_room, "解放西路895号15栋7-5", "解放西路895号****"),
+        (mask_room, "重庆市巴南区龙洲大道", "重庆市巴南区龙洲大道"),
+        (mask_room, "人民路12号", "人民路12号"),
+        (mask_room, "人民路15-1号", "人民路15-1号"),
+        (mask_room, "人民路１２号３栋", "人民路１２号****"),
+        (mask_room, "人民路三号三单元", "人民路三号****"),
+        (mask_room, "张家胡同甲12号院", "张家胡同甲12号****"),
+        (mask_room, "人民路1号附3号", "人民路1号****"),
+        (mask_room, "人民路1号（交张三收）", "人民路1号****"),
+        (mask_room, "解放路二段3弄5号402室", "解放路二段3弄5号****"),
+        (mask_room, "石龙镇大兴村3组45号", "石龙镇大兴村3组45号"),
+        (mask_room, "石龙镇大兴村卫生室旁", "石龙镇大兴村卫生室旁"),
+        (mask_room, "G318国道45号", "G318国道45号"),
+        (mask_room, "三号路12号A座", "三号路12号****"),
+        (mask_room, "锦绣家园28栋15-1", "锦绣家园****"),
+        (mask_room, "锦绣家园5号", "锦绣家园****"),
+        (mask_room, "锦绣家园28栋人民路5号", "锦绣家园****"),
+        (mask_room, "锦绣家园东单元", "锦绣家园****"),
+        (mask_room, "翡翠城二号楼", "翡翠城****"),
+        (mask_room, "人民路12号楼3单元", "人民路****"),
+        (mask_room, "购物中心B-1203", "购物中心****"),
+        (mask_room, "三门峡市黄河路三楼", "三门峡市黄河路****"),
+        (mask_room, "东门街（交张三收）", "东门街****"),
+        (mask_room, "第3小学", "****"),
+        (mask_room, "", ""),
     ],
 )
 def test_masks(mask, value, shown):

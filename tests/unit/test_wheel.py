@@ -78,7 +78,7 @@ def test_the_license_is_shipped(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         assert metadata.replace("METADATA", "licenses/LICENSE") in archive.namelist()
-        assert "License-Expression: Apache-2.0" in archive.read(metadata).decode().splitlines()
+        assert "License-Expression: Apache-2.0 AND OFL-1.1" in archive.read(metadata).decode().splitlines()
 
 
 def test_every_entry_point_of_the_wheel_leads_somewhere(installed: Path) -> None:

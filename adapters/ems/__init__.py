@@ -1,0 +1,1 @@
+"""EMS open platform for contract customers, a postal backend (contract: ems)."""
