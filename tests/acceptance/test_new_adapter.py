@@ -8,7 +8,7 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,20 +263,20 @@ def patch(folder: Path, diff: str) -> None:
 
 
 class Reader:
-    """Does what the guide says."""
+    """Does what the guide says, in a terminal."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-
-    def follow(self, block: Block) -> None:
-        """Do what stands in one frame; KeyError where that is nothing that can be done."""
-        by_language: Mapping[str, object] = {
+        self._does: dict[str, Callable[[Block], None]] = {
             "console": self._type,
-            "diff": self._patch,
+            "diff": self._change,
             "python": self._write,
             "toml": self._write,
         }
-        by_language[block.language](block)
+
+    def follow(self, block: Block) -> None:
+        """Do what stands in one frame; KeyError where that is nothing that can be done."""
+        self._does[block.language](block)
 
     def _type(self, block: Block) -> None:
         for command, expected in sessions(block.text):
@@ -287,12 +287,13 @@ class Reader:
             assert is_like(done.stdout, expected), f"$ {command}\n{done.stdout}\ninstead of\n{expected}"
             assert (done.returncode != 0) == ("\n  failed " in expected), f"$ {command}: exit code {done.returncode}"
 
-    def _patch(self, block: Block) -> None:
+    def _change(self, block: Block) -> None:
         patch(self._terminal.folder, block.text)
 
     def _write(self, block: Block) -> None:
         if block.language == "toml":
             tomllib.loads(block.text)
+        assert block.file or block.language == "toml", "python that no file is named for"
         if block.file:
             (self._terminal.folder / block.file).write_text(block.text, "utf-8")
 
