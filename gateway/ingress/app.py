@@ -34,8 +34,9 @@ __all__ = ["create_admin_app", "create_app", "public_limits"]
 
 
 def public_limits(gateway: "Gateway") -> RequestLimits:
-    """Take the limits of the public port from the settings, and from the portals whose contract allows other sizes."""
-    sizes = {name: portal.manifest.max_body_bytes for name, portal in gateway.portals.items()}
+    """Take the limits of the public port from the settings, and from the systems whose contract allows other sizes."""
+    systems = {**gateway.portals, **gateway.backends}
+    sizes = {name: system.manifest.max_body_bytes for name, system in systems.items()}
     return RequestLimits.from_settings(
         gateway.settings.ingress, section_body_bytes={name: size for name, size in sizes.items() if size is not None}
     )

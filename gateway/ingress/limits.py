@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from govpost.gateway.ingress.answers import API_PREFIX, RETRY_SOON, refuse
-from govpost.gateway.ingress.portals import PORTALS_PREFIX, section_of
+from govpost.gateway.ingress.portals import BACKENDS_PREFIX, PORTALS_PREFIX, section_of
 from govpost.gateway.settings import IngressSettings
 
 __all__ = ["LimitedProtocol", "Limits", "RequestLimits", "build_protocol"]
@@ -66,7 +66,7 @@ class RequestLimits:
     def body_bytes(self, scope: Scope) -> int:
         """Say how large the body of this request may be."""
         path: str = scope["path"]
-        if path.startswith(PORTALS_PREFIX):
+        if path.startswith((PORTALS_PREFIX, BACKENDS_PREFIX)):
             return self.section_body_bytes.get(section_of(scope), self.max_body_bytes)
         return self.max_event_body_bytes if _EVENTS_PATH.fullmatch(path) else self.max_body_bytes
 

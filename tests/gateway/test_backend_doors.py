@@ -226,3 +226,9 @@ def test_a_full_disk_asks_to_push_again(post: Post) -> None:
         assert post.push([post.trace(order_id, "203")]).json()["code"] == "S00001"
     assert post.push([post.trace(order_id, "203")]).json()["code"] == "00000"
     assert post.ledger.read_order(order_id).row.status is Status.COLLECTED
+
+
+@pytest.mark.parametrize(("mebibytes", "status"), [(2, 200), (9, 413)])
+def test_a_push_may_be_as_large_as_its_contract_says(post: Post, mebibytes: int, status: int) -> None:
+    """More than a portal's request, and not without end."""
+    assert post.push([], logitcsInterface="|$4|" + "A" * (mebibytes * 1024 * 1024)).status_code == status
