@@ -29,7 +29,15 @@ from govpost.mocks.base import Heard, JsonObject, PortalMock, Rejection, Sample,
 from govpost.mocks.faults import FaultKind, FaultPlan
 from govpost.schemas import OutcomeKind, Status, WireReply, WireRequest
 
-__all__ = ["DEMO_OFFICES", "PortalRecord", "VehicleAdminMock", "new_record", "new_records", "sample_records"]
+__all__ = [
+    "DEMO_NAME",
+    "DEMO_OFFICES",
+    "PortalRecord",
+    "VehicleAdminMock",
+    "new_record",
+    "new_records",
+    "sample_records",
+]
 
 #: glbm → jkxlh, synthetic. The contract's samples are the first office's.
 DEMO_OFFICES: Mapping[str, str] = {
@@ -37,6 +45,9 @@ DEMO_OFFICES: Mapping[str, str] = {
     "500103000400": "demo-jkxlh-500103000400-do-not-use",
     "500230000400": "demo-jkxlh-500230000400-do-not-use",
 }
+
+#: dwmc: what the offices are called.
+DEMO_NAME = "重庆市车辆管理所"
 
 _LIMIT = 100
 #: So many records of `offer` share a second, so that windows can be split.
@@ -115,6 +126,8 @@ class VehicleAdminMock(PortalMock):
     )
     is_polled = True
     apart = MappingProxyType({"project": "JSZ"})
+    #: 公安网上车管 (contract: ems, projectId).
+    carrier_settings = MappingProxyType({"ems": {"projects": {key: "GAWSCG"}}})
 
     def __init__(
         self,
@@ -175,6 +188,7 @@ class VehicleAdminMock(PortalMock):
             "endpoints": [f"{self.url}/trffweb/services/TmriOutAccess"],
             "service": "out",
             "xtlb": "02",
+            "dwmc": DEMO_NAME,
             "offices": [{"glbm": glbm, "jkxlh": jkxlh} for jkxlh, glbm in self._by_jkxlh.items()],
         }
 
