@@ -239,6 +239,8 @@ class PortalMock(Mock):
     #: What some of its sample orders have in common, in the words of `[[routes]]`: the demo sends these to another
     #: backend than the rest.
     apart: ClassVar[Mapping[str, str]] = MappingProxyType({"direction": "from_applicant"})
+    #: Backend's adapter → tables of its section → what this portal's mail needs there; the demo puts them together.
+    carrier_settings: ClassVar[Mapping[str, Mapping[str, JsonObject]]] = MappingProxyType({})
 
     def samples(self) -> Sequence[Sample]:
         """Give the contract's sample orders, those that must be refused left out; without any it is in no demo."""
