@@ -213,7 +213,7 @@ class Mail:
         return [notice for step, item in steps for notice in self._happen(step, item, now)]
 
     def happen(self, op_code: str, detail: str = "", *, now: datetime) -> Notice:
-        """Let any operation happen to the item of leg 1, whatever came before; gives its trace, and nothing of a pickup."""
+        """Let any operation happen to leg 1's item, whatever came before; gives its trace, and nothing of a pickup."""
         *_, notice = self._happen(Step(op_code, detail), self._item(1), now)
         return notice
 

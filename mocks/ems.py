@@ -42,9 +42,9 @@ DEMO_AUTHORIZATION = "demo-authorization"
 DEMO_SIGN_KEY = "TvaBgrhE46sft3nZlfe7xw=="
 
 _DONE, _UNKNOWN, _REFUSED = "00000", "S00001", "B00001"
+#: deliverCode and attemptDeliveryCode, by what they mean; 999 stands for "the rest".
 _TAKEN_BY: dict[ReceivedBy, tuple[str, ...]] = {
     ReceivedBy.SELF: ("10",),
-    # 999 is any of the rest.
     ReceivedBy.OTHER: ("20", "999"),
     ReceivedBy.PICKUP_POINT: ("30", "50", "150", "181"),
     ReceivedBy.MAILROOM: ("60",),
@@ -103,9 +103,7 @@ class EmsMock(CarrierMock):
             **dict.fromkeys(("207", "742", "743", "744")),
         }
     )
-    results = MappingProxyType(
-        {_DONE: OutcomeKind.TAKEN, _UNKNOWN: OutcomeKind.UNKNOWN, _REFUSED: OutcomeKind.REFUSED}
-    )
+    results = MappingProxyType({_DONE: OutcomeKind.TAKEN, _UNKNOWN: OutcomeKind.UNKNOWN, _REFUSED: OutcomeKind.REFUSED})
     details = MappingProxyType(
         {
             **{("704", code): {"received_by": by} for by, codes in _TAKEN_BY.items() for code in codes},
@@ -451,7 +449,7 @@ class EmsMock(CarrierMock):
             return [(step.leg, self.statuses[step.op_code]) for step in played if step.op_code in self.statuses]
 
     def tell(self, order_id: str, code: str, detail: str = "") -> WireRequest:
-        """Let an operation happen to an order's item (leg 1), and build the push of its trace; KeyError for no order."""
+        """Let an operation happen to leg 1's item, and build the push of its trace; KeyError for no order."""
         with self._lock:
             notice = self.orders[order_id].happen(code, detail, now=self.now())
             return self._request(self._build_form(TRACE, self._seal_push(notice.content)))
