@@ -222,11 +222,12 @@ class Bench:
             return False
         return True
 
-    def take(self, document: Any) -> Command | Refuse | Denied:
-        """Let the portal hand a document over, and give what the adapter makes of it."""
+    def take(self, document: Any) -> Command | Refuse | Denied | None:
+        """Let the portal hand a document over; gives what the adapter makes of it, None where it can't be said."""
+        if not self.can_hand_over(document):
+            return None
         if not self.subject.is_polled:
             return self.read(self.hand_over(document)).command
-        self.portal.hand_over(document)
         commands = self.page().commands
         if len(commands) != 1:
             raise Finding(f"one order was offered, and poll brought {len(commands)}")

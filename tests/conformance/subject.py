@@ -41,11 +41,30 @@ class Sample:
     order: OrderContent = field(repr=False)
 
     def numbered(self, number: int) -> "Sample":
-        """Make another order of it: the end of the portal's reference replaced, wherever it stands."""
-        before = self.order.portal_ref
-        after = f"{before[:-3]}{900 + number}"
-        order = self.order.model_copy(update={"portal_ref": after})
-        return Sample(f"{self.name}#{number}", _replaced(self.document, before, after), order)
+        """Make another order of it: the end of the portal's reference replaced, and of the value that it ends in."""
+        ref = self.order.portal_ref
+        order = self.order.model_copy(update={"portal_ref": _numbered(ref, number)})
+        ending = max((text for text in _texts(self.document) if ref.endswith(text)), key=len, default=ref)
+        document = _replaced(self.document, ending, _numbered(ending, number))
+        return Sample(f"{self.name}#{number}", document, order)
+
+
+def _numbered(text: str, number: int) -> str:
+    return f"{text[:-3]}{900 + number}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and len(value) >= _SHORTEST_REF:
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+#: A value of fewer characters may end like a reference by chance.
+_SHORTEST_REF = 4
 
 
 def _replaced(value: Any, before: str, after: str) -> Any:

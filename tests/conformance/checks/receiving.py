@@ -69,6 +69,9 @@ _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 _UNHEARD_OF = "x_unheard_of"
 
+#: What is made of a document; None where the portal cannot say such a thing.
+_Taken = Command | Refuse | Denied | None
+
 
 # --- What an order says ------------------------------------------------------------------------------------------
 
@@ -78,20 +81,21 @@ def fields_kept_or_named(subject: Subject) -> Iterator[str]:
     """Each member of a document shows in the order when it changes, or is refused by its name; none is dropped."""
     for sample, path, value in each_leaf(subject.samples):
         before = _placed(Bench(subject).take(sample.document), sample)
-        for how, document in _variants(subject, sample, path, value):
+        for how, document in _variants(sample, path, value):
             complaint = _dropped(Bench(subject).take(document), before.order, path)
             if complaint:
                 yield f"{name_of(path)} {how}: {complaint}"
 
 
-def _variants(subject: Subject, sample: Sample, path: Path, value: Any) -> Iterator[tuple[str, Any]]:
+def _variants(sample: Sample, path: Path, value: Any) -> Iterator[tuple[str, Any]]:
     yield "changed", with_value(sample.document, path, changed(value))
-    shortened = without(sample.document, path)
-    if isinstance(path[-1], str) and Bench(subject).can_hand_over(shortened):
-        yield "missing", shortened
+    if isinstance(path[-1], str):
+        yield "missing", without(sample.document, path)
 
 
-def _dropped(command: Command | Refuse | Denied, order: OrderContent, path: Path) -> str | None:
+def _dropped(command: _Taken, order: OrderContent, path: Path) -> str | None:
+    if command is None:
+        return None
     if isinstance(command, Place):
         return "the order is the same as before" if command.order == order else None
     if isinstance(command, Refuse):
@@ -103,7 +107,10 @@ def _dropped(command: Command | Refuse | Denied, order: OrderContent, path: Path
 
 @check(Level.GOLD, HANDS_OVER)
 def contract_limits_hold(subject: Subject) -> Iterator[str]:
-    """What the contract says is too long, too short, too large or too small is refused by its name."""
+    """What the contract says is too long, too short, too large or too small is refused by its name.
+
+    Unless it is one of the members that we have no word for: they are kept as they come.
+    """
     if subject.contract is None:
         raise Finding("it has no wire/openapi.json")
     for sample, path, value in each_leaf(subject.samples):
@@ -111,9 +118,11 @@ def contract_limits_hold(subject: Subject) -> Iterator[str]:
         rules = subject.contract.rules(schema, wire_path(path))
         for how, odd in beyond(rules, value):
             document = with_value(sample.document, path, odd)
-            if subject.contract.unfit(schema, document) and Bench(subject).can_hand_over(document):
+            if subject.contract.unfit(schema, document):
                 command = Bench(subject).take(document)
-                complaint = "taken" if isinstance(command, Place) else _dropped(command, sample.order, path)
+                complaint = _dropped(command, sample.order, path)
+                if isinstance(command, Place) and odd not in dict(leaves(command.order.extras)).values():
+                    complaint = "taken"
                 if complaint:
                     yield f"{name_of(path)} {how}: {complaint}"
 
@@ -125,6 +134,8 @@ def unknown_members_are_kept(subject: Subject) -> Iterator[str]:
         for path in objects(sample.document):
             place = (*path, _UNHEARD_OF)
             command = Bench(subject).take(with_value(sample.document, place, "zz"))
+            if command is None:
+                continue
             if not isinstance(command, Place):
                 yield f"{name_of(place)}: refused"
             elif "zz" not in dict(leaves(command.order.extras)).values():
@@ -151,7 +162,7 @@ def same_order_same_content(subject: Subject) -> Iterator[str]:
                 yield f"{name_of(path)} changed: the same content"
 
 
-def _placed(command: Command | Refuse | Denied, sample: Sample) -> Place:
+def _placed(command: _Taken, sample: Sample) -> Place:
     if not isinstance(command, Place):
         raise Finding(f"{sample.name}: it is not taken")
     return command
