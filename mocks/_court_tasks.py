@@ -70,7 +70,9 @@ class Task:
     designated: tuple[str, ...] = field(repr=False)
     opponents: tuple[str, ...] = field(repr=False)
     phones: tuple[str, ...] = field(repr=False)
-    #: Values that neither a sentence nor a label may hold: names and numbers of people, the whole address, the room.
+    #: The recipient's whole address: no sentence may hold it; a label may where there is no room in it to hide.
+    address: str = field(repr=False)
+    #: Values that neither a sentence nor a label may hold: names and numbers of people, the room.
     personal: frozenset[str] = field(repr=False)
 
 
@@ -84,7 +86,7 @@ def read_task(element: Element) -> Task:
     names = [sender.get("lxr", ""), *opponents, *(person.get("xm", "") for person in designated)]
     address = recipient.get("dz", "")
     room = _ROOM.search(address)
-    personal = [*phones, *names, recipient.get("zjhm", ""), address, room[0] if room else ""]
+    personal = [*phones, *names, recipient.get("zjhm", ""), room[0] if room else ""]
     personal += [] if is_organization else [recipient.get("xm", "")]
     return Task(
         rwid=str(element.get("rwid", "")),
@@ -95,6 +97,7 @@ def read_task(element: Element) -> Task:
         designated=tuple(person.get("xm", "") for person in designated),
         opponents=tuple(opponents),
         phones=tuple(filter(None, phones)),
+        address=address,
         # A single character occurs by chance.
         personal=frozenset(value for value in personal if len(value) > 1),
     )
