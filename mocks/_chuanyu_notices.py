@@ -65,6 +65,11 @@ class Notice:
         return str(self.content["status"])
 
     @property
+    def reason(self) -> str:
+        """Why it could not be delivered; "" where it names none."""
+        return str(self.content.get("reason", ""))
+
+    @property
     def revokes(self) -> str:
         """The notifyId that it takes back; "" where it takes none."""
         return str(self.content.get("revokes", ""))

@@ -48,7 +48,7 @@ class DaemonError(Exception):
 def write_settings(folder: Path, portals: Sequence[PortalMock], carriers: Sequence[CarrierMock]) -> Path:
     """Write a settings file whose ledger lies in `folder`: every portal sends to a backend, and some to the next."""
     sections = [(f"[{name}]", values) for name, values in _SETTINGS.items()]
-    sections += [(f"[backends.{carrier.key}]", _section(carrier)) for carrier in carriers]
+    sections += [(f"[backends.{carrier.key}]", _backend(carrier, portals)) for carrier in carriers]
     for turn, portal in enumerate(portals):
         fit = [carrier for carrier in carriers if carrier.names_signers or not portal.wants_signers] or carriers
         first, second = (fit[(turn + more) % len(fit)].key for more in (0, 1))
@@ -65,6 +65,14 @@ def write_settings(folder: Path, portals: Sequence[PortalMock], carriers: Sequen
 
 def _section(mock: Mock) -> JsonObject:
     return {"adapter": mock.stands_for or mock.key, **mock.settings()}
+
+
+def _backend(carrier: CarrierMock, portals: Sequence[PortalMock]) -> JsonObject:
+    section = _section(carrier)
+    for portal in portals:
+        for name, table in portal.carrier_settings.get(section["adapter"], {}).items():
+            section[name] = {**section.get(name, {}), **table}
+    return section
 
 
 def _lines(sections: Sequence[tuple[str, JsonObject]]) -> Iterator[str]:

@@ -80,6 +80,7 @@ _OPERATIONS: dict[str, tuple[str, _Office, str]] = {
     # Not in the contract's table, as others will be.
     "516": ("安检", _CENTRE, "已安检"),
 }
+_UNHEARD_OF = ("其他", _CENTRE, "已处理")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,11 @@ class Mail:
             raise ValueError("a cancelled item is not mailed")
         return [notice for step, item in steps for notice in self._happen(step, item, now)]
 
+    def happen(self, op_code: str, detail: str = "", *, now: datetime) -> Notice:
+        """Let any operation happen to leg 1's item, whatever came before; gives its trace, and nothing of a pickup."""
+        *_, notice = self._happen(Step(op_code, detail), self._item(1), now)
+        return notice
+
     def _rest(self, course: tuple[Step, ...]) -> tuple[Step, ...]:
         shared = takewhile(lambda pair: pair[0] == pair[1], zip(course, self.played, strict=False))
         return course[sum(1 for _ in shared) :]
@@ -243,7 +249,7 @@ def _split(order_no: str) -> tuple[str, int]:
 
 
 def _trace(step: Step, item: Item, at: datetime) -> JsonObject:
-    name, office, said = _OPERATIONS[step.op_code]
+    name, office, said = _OPERATIONS.get(step.op_code, _UNHEARD_OF)
     return {
         "waybillNo": item.waybill_nos[0],
         "opTime": wire_time(at),

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from govpost.mocks.base import UnfitError, dump_json
 
-__all__ = ["open_sealed", "seal"]
+__all__ = ["open_sealed", "seal", "seal_bytes"]
 
 _PREFIX = "|$4|"
 _BLOCK_BITS = 128
@@ -18,8 +18,12 @@ _BLOCK_BITS = 128
 
 def seal(sign_key: str, document: Any, *, is_signed: bool = True) -> str:
     """Build `logitcsInterface`; pushes may come without the signKey's text inside."""
+    return seal_bytes(sign_key, dump_json(document) + (sign_key.encode() if is_signed else b""))
+
+
+def seal_bytes(sign_key: str, plain: bytes) -> str:
+    """Build `logitcsInterface` of anything."""
     padder = PKCS7(_BLOCK_BITS).padder()
-    plain = dump_json(document) + (sign_key.encode() if is_signed else b"")
     encryptor = _cipher(sign_key).encryptor()
     sealed = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
     return _PREFIX + base64.b64encode(sealed).decode()

@@ -241,6 +241,8 @@ class PortalMock(Mock):
     apart: ClassVar[Mapping[str, str]] = MappingProxyType({"direction": "from_applicant"})
     #: Whether what it has to hear of a delivery depends on who signed: the demo sends its orders to backends that say so.
     wants_signers: ClassVar[bool] = False
+    #: Backend's adapter → tables of its section → what this portal's mail needs there; the demo puts them together.
+    carrier_settings: ClassVar[Mapping[str, Mapping[str, JsonObject]]] = MappingProxyType({})
 
     def samples(self) -> Sequence[Sample]:
         """Give the contract's sample orders, those that must be refused left out; without any it is in no demo."""

@@ -33,7 +33,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import Fault, FaultKind, FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 from govpost.schemas.errors import ConfigurationError
 
 __all__ = [
@@ -134,6 +134,27 @@ class ChuanyuTongbanMock(PortalMock):
             "CANCELLED": Status.CANCELLED,
             "LOST": Status.LOST,
             "REVOKED": None,
+        }
+    )
+    reasons = MappingProxyType(
+        {
+            "BAD_ADDRESS": Reason.BAD_ADDRESS,
+            "UNKNOWN_PERSON": Reason.UNKNOWN_PERSON,
+            "UNREACHABLE": Reason.UNREACHABLE,
+            "REFUSED": Reason.REFUSED,
+            "MOVED": Reason.MOVED,
+            "DEFERRED": Reason.DEFERRED,
+            "WILL_COLLECT": Reason.WILL_COLLECT,
+            "OTHER": Reason.OTHER,
+        }
+    )
+    results = MappingProxyType(
+        {
+            **dict.fromkeys(("0", "4093"), OutcomeKind.TAKEN),
+            **dict.fromkeys(("4041", "4001"), OutcomeKind.REFUSED),
+            "4011": OutcomeKind.AUTH,
+            "4290": OutcomeKind.BUSY,
+            **dict.fromkeys(("5000", "5001", "5999"), OutcomeKind.UNKNOWN),
         }
     )
 
@@ -261,7 +282,7 @@ class ChuanyuTongbanMock(PortalMock):
         """List what was told and taken."""
         with self._lock:
             return [
-                Heard(each.biz_no, each.notify_id, each.status, each.waybill_no, each.leg)
+                Heard(each.biz_no, each.notify_id, each.status, each.waybill_no, each.leg, each.reason, each.content)
                 for each in self.notices.values()
             ]
 
@@ -277,6 +298,13 @@ class ChuanyuTongbanMock(PortalMock):
             return exchange
         with self._lock:
             return Exchange(self._answer(request, "NotTaken", said), exchange.fault)
+
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer a notice with a code, sealed and signed."""
+        schema = "Taken" if self.results[code] is OutcomeKind.TAKEN else "NotTaken"
+        data = {"retryAfter": 1} if self.results[code] is OutcomeKind.BUSY else {}
+        with self._lock:
+            return self._answer(request, schema, _said(code, "说明", data))
 
     def _respond(self, request: WireRequest) -> WireReply:
         respond = next((call for path, call in self._calls.items() if request.path.endswith(path)), None)
@@ -397,6 +425,19 @@ class ChuanyuTongbanMock(PortalMock):
     def is_taken(self, reply: WireReply) -> bool:
         """Tell whether the gateway took an order."""
         return self.parse_reply(reply).is_success
+
+    def commands(self, document: JsonObject) -> dict[str, WireRequest]:
+        """Build the requests that give an order its recipient again, take it back, and ask how it stands."""
+        biz_no = document["bizNo"]
+        return {
+            "amend": self.build_amend(biz_no, document["to"]),
+            "cancel": self.build_cancel(biz_no),
+            "query": self.build_trace(biz_no),
+        }
+
+    def wrap(self, content: bytes) -> WireRequest:
+        """Seal and sign any bytes for the gateway's door."""
+        return self.sign_request(content)
 
     def build_place(self, order: JsonObject) -> WireRequest:
         """Build the request that places an order, under a reqId of its own at each call; its url is path only."""

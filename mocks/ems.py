@@ -17,7 +17,7 @@ import requests
 from govpost.mocks._contract import Contract
 from govpost.mocks._ems_label import build_label
 from govpost.mocks._ems_life import COURSES, PICKUP_RESULT, PICKUP_STATUS, TRACE, Item, Mail, Notice, wire_time
-from govpost.mocks._ems_seal import open_sealed, seal
+from govpost.mocks._ems_seal import open_sealed, seal, seal_bytes
 from govpost.mocks._synthetic import s10_number
 from govpost.mocks.base import (
     CarrierMock,
@@ -32,7 +32,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultKind, FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, ReceivedBy, Status, WireReply, WireRequest
 
 __all__ = ["COURSES", "DEMO_AUTHORIZATION", "DEMO_SENDER_NO", "DEMO_SIGN_KEY", "EmsMock", "Notice"]
 
@@ -42,6 +42,26 @@ DEMO_AUTHORIZATION = "demo-authorization"
 DEMO_SIGN_KEY = "TvaBgrhE46sft3nZlfe7xw=="
 
 _DONE, _UNKNOWN, _REFUSED = "00000", "S00001", "B00001"
+#: deliverCode and attemptDeliveryCode, by what they mean; 999 stands for "the rest".
+_TAKEN_BY: dict[ReceivedBy, tuple[str, ...]] = {
+    ReceivedBy.SELF: ("10",),
+    ReceivedBy.OTHER: ("20", "999"),
+    ReceivedBy.PICKUP_POINT: ("30", "50", "150", "181"),
+    ReceivedBy.MAILROOM: ("60",),
+    ReceivedBy.PROPERTY: ("70",),
+    ReceivedBy.OFFICE: ("162",),
+    ReceivedBy.UNATTENDED: ("161", "163", "164", "165", "166", "167", "168", "169"),
+}
+_NOT_DELIVERED_FOR: dict[Reason, tuple[str, ...]] = {
+    Reason.BAD_ADDRESS: ("1", "2"),
+    Reason.UNKNOWN_PERSON: ("3",),
+    Reason.UNREACHABLE: ("4",),
+    Reason.MOVED: ("5",),
+    Reason.DEFERRED: ("6",),
+    Reason.REFUSED: ("7",),
+    Reason.WILL_COLLECT: ("8", "9"),
+    Reason.OTHER: ("999",),
+}
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _SEALED = "logitcsInterface"
 _VERSION = "V1.0.0"
@@ -81,6 +101,14 @@ class EmsMock(CarrierMock):
             "801": Status.CANCELLED,
             **dict.fromkeys(("987", "988"), Status.LOST),
             **dict.fromkeys(("207", "742", "743", "744")),
+        }
+    )
+    results = MappingProxyType({_DONE: OutcomeKind.TAKEN, _UNKNOWN: OutcomeKind.UNKNOWN, _REFUSED: OutcomeKind.REFUSED})
+    details = MappingProxyType(
+        {
+            **{("704", code): {"received_by": by} for by, codes in _TAKEN_BY.items() for code in codes},
+            **{("705", code): {"reason": reason} for reason, codes in _NOT_DELIVERED_FOR.items() for code in codes},
+            ("748", ""): {"received_by": ReceivedBy.PICKUP_POINT},
         }
     )
     stories = MappingProxyType(
@@ -251,6 +279,11 @@ class EmsMock(CarrierMock):
         """`play {order_id, course}`: play on and push it; `push`: push again what was not taken."""
         return {"play": self._play_and_push, "push": self.push}
 
+    def say(self, code: str, request: WireRequest) -> WireReply:  # noqa: ARG002 - the answer echoes nothing
+        """Answer a call with a retCode."""
+        with self._lock:
+            return self._answer(_Said(code, "说明"))
+
     def _respond(self, request: WireRequest) -> WireReply:
         if not request.path.endswith(self.path):
             raise UnfitError("path", f"does not end in {self.path}", code="404")
@@ -415,6 +448,21 @@ class EmsMock(CarrierMock):
             played = self.orders[order_id].played if order_id in self.orders else []
             return [(step.leg, self.statuses[step.op_code]) for step in played if step.op_code in self.statuses]
 
+    def tell(self, order_id: str, code: str, detail: str = "") -> WireRequest:
+        """Let an operation happen to leg 1's item, and build the push of its trace; KeyError for no order."""
+        with self._lock:
+            notice = self.orders[order_id].happen(code, detail, now=self.now())
+            return self._request(self._build_form(TRACE, self._seal_push(notice.content)))
+
+    def wrap(self, content: bytes) -> WireRequest:
+        """Seal any bytes as traces that are pushed."""
+        with self._lock:
+            return self._request(self._build_form(TRACE, seal_bytes(self._sign_key, content)))
+
+    def is_taken(self, reply: WireReply) -> bool:
+        """Tell whether the gateway took the newest push; UnfitError for an answer that does not fit."""
+        return self._read_answer(reply, self._last_serial) == _DONE
+
     def push(self, notices: Iterable[Notice] = (), *, most: int = _MAX_BATCH) -> list[tuple[str, str]]:
         """Push to the gateway, some twice or out of order where the plan says so; one (identity, code) each.
 
@@ -450,20 +498,30 @@ class EmsMock(CarrierMock):
         method, contents = batch[0].method, self._contents(batch)
         content = contents if len(contents) > 1 else contents[0]
         self._contract.check_own(_PUSHED[method], content)
+        form = self._build_form(method, self._seal_push(content), batch=batch)
+        self._contract.check_own("PushForm", form)
+        return form
+
+    def _seal_push(self, content: Any) -> str:
+        self._is_signed = not self._is_signed
+        return seal(self._sign_key, content, is_signed=self._is_signed)
+
+    def _build_form(self, method: str, sealed: str, *, batch: Sequence[Notice] = ()) -> dict[str, str]:
         if not (self._last_serial and self.plan.draw_own(FaultKind.REPEATED_SERIAL, batch)):
             self._last_serial = self._new_serial()
-        self._is_signed = not self._is_signed
-        form = {
+        return {
             "method": method,
             "senderNo": self.sender_no,
             "msgType": "0",
             "timeStamp": wire_time(self.now()),
             "version": _VERSION,
             "serialNo": self._last_serial,
-            _SEALED: seal(self._sign_key, content, is_signed=self._is_signed),
+            _SEALED: sealed,
         }
-        self._contract.check_own("PushForm", form)
-        return form
+
+    def _request(self, form: Mapping[str, str]) -> WireRequest:
+        path = f"/backends/{self.section}/push"
+        return WireRequest("POST", path, {"Content-Type": _FORM_TYPE}, urlencode(form).encode())
 
     def _contents(self, batch: Sequence[Notice]) -> list[JsonObject]:
         contents = [notice.content for notice in batch]
@@ -475,29 +533,29 @@ class EmsMock(CarrierMock):
 
     def _push_form(self, session: requests.Session, form: Mapping[str, str]) -> str:
         """Push once; the code of the answer, "" for none."""
-        path = f"/backends/{self.section}/push"
-        request = WireRequest("POST", path, {"Content-Type": _FORM_TYPE}, urlencode(form).encode())
+        request = self._request(form)
         try:
             reply = session.post(
-                self.gateway_url + path, request.body, headers=dict(request.headers), timeout=self.timeout_s
+                self.gateway_url + request.url, request.body, headers=dict(request.headers), timeout=self.timeout_s
             )
         except requests.RequestException:
             return ""
         try:
-            return self._read_answer(reply, form)
+            return self._read_answer(WireReply(reply.status_code, reply.headers, reply.content), form["serialNo"])
         except UnfitError as error:
             with self._lock:
                 self.rejected.append(Rejection(request, error.where, error.reason, error.code))
             return ""
 
-    def _read_answer(self, reply: requests.Response, form: Mapping[str, str]) -> str:
+    def _read_answer(self, reply: WireReply, serial_no: str) -> str:
+        """Read the code of the gateway's answer to a push; "" where it is plain HTTP."""
         # 408, 413, 429, 431 and 503 come without an envelope.
-        if reply.status_code != requests.codes.ok:
+        if reply.status != requests.codes.ok:
             return ""
-        answer = load_json_object(reply.content, where="answer")
+        answer = load_json_object(reply.body, where="answer")
         self._contract.check("PushAnswer", answer, where="answer")
-        for name in ("serialNo", "senderNo"):
-            if answer[name] != form[name]:
+        for name, said in {"serialNo": serial_no, "senderNo": self.sender_no}.items():
+            if answer[name] != said:
                 raise UnfitError(f"answer.{name}", "is not the push's")
         code: str = answer["code"]
         return code

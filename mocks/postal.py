@@ -549,7 +549,7 @@ def _header(request: WireRequest, name: str) -> str:
 
 def _members(step: Step, order: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say who signs: of an organization not the family."""
-    is_organization = order["recipient"].get("kind") == "organization"
+    is_organization = order.get("recipient", {}).get("kind") == "organization"
     if not is_organization or step.members.get("received_by") != "family":
         return step.members
     signer = {**step.members["signer"], "relation": _ITS_ROOM}

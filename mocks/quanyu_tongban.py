@@ -30,7 +30,7 @@ from govpost.mocks.base import (
     utc_now,
 )
 from govpost.mocks.faults import FaultKind, FaultPlan
-from govpost.schemas import Status, WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 
 __all__ = [
     "DEMO_PAASID",
@@ -140,6 +140,31 @@ class QuanyuTongbanMock(PortalMock):
             "11": Status.LOST,
         }
     )
+    reasons = MappingProxyType(
+        {
+            "01": Reason.BAD_ADDRESS,
+            "02": Reason.UNKNOWN_PERSON,
+            "03": Reason.UNREACHABLE,
+            "04": Reason.REFUSED,
+            "05": Reason.MOVED,
+            "06": Reason.DEFERRED,
+            "07": Reason.WILL_COLLECT,
+            "99": Reason.OTHER,
+        }
+    )
+    #: Codes of an item, and errcodes. 40029 is none of them: it ends as the call ends that is made instead.
+    results = MappingProxyType(
+        {
+            "0": OutcomeKind.TAKEN,
+            "1": OutcomeKind.TAKEN,
+            "2": OutcomeKind.REFUSED,
+            "9": OutcomeKind.BUSY,
+            "40001": OutcomeKind.AUTH,
+            "45009": OutcomeKind.BUSY,
+            "47001": OutcomeKind.REFUSED,
+            "50000": OutcomeKind.UNKNOWN,
+        }
+    )
     is_polled = True
 
     def __init__(
@@ -205,7 +230,8 @@ class QuanyuTongbanMock(PortalMock):
     def hand_over(self, document: JsonObject) -> None:
         """Offer an item, well-formed or not, until it is acked.
 
-        One that was offered before is offered again, with this content. Raises UnfitError where it has no SBLSH.
+        One that was offered before is offered again, with this content. Raises UnfitError where it has no SBLSH that
+        an ack could name.
         """
         self._offer(document)
 
@@ -222,9 +248,8 @@ class QuanyuTongbanMock(PortalMock):
         return {"offer": self.offer}
 
     def _offer(self, document: JsonObject) -> PortalItem:
-        sblsh = document.get("SBLSH")
-        if not isinstance(sblsh, str):
-            raise UnfitError("SBLSH", "is missing: the item could not be told from others")
+        self._contract.check("BrokenItem", document, where="item")
+        sblsh = document["SBLSH"]
         with self._lock:
             item = self.items.setdefault(sblsh, PortalItem(sblsh))
             item.content = deepcopy(document)
@@ -363,6 +388,14 @@ class QuanyuTongbanMock(PortalMock):
         document = {"errcode": _TOO_FAST, "errmsg": "too many calls"}
         return self._say(document, "Refusal", {"x-tif-retry-after": str(seconds)})
 
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer each ack or trace with a code, or the whole call with an errcode."""
+        if len(code) > 1:
+            return self._say({"errcode": int(code), "errmsg": "说明"}, "Refusal")
+        schema, _ = self._find_call(request)
+        results = [_result(part, int(code)) for part in load_json_object(request.body)["items"]]
+        return self._say({"errcode": 0, "errmsg": "ok", "data": {"results": results}}, f"{schema}Answer")
+
     def _check_signature(self, request: WireRequest) -> None:
         self._contract.check_headers(request.headers, code=_BAD_SIGNATURE)
         paasid, timestamp, nonce, claimed = (request.headers[f"x-tif-{name}"] for name in _TIF_HEADERS)
@@ -423,7 +456,7 @@ class QuanyuTongbanMock(PortalMock):
             code = _AGAIN if part["SBLSH"] in failed else self._take_part(part, f"body.items[{place}]", request, take)
             if code in _FAILURES:
                 failed.add(part["SBLSH"])
-            results.append({name: part[name] for name in ("QQID", "SBLSH") if name in part} | {"code": code})
+            results.append(_result(part, code))
         return results
 
     def _take_part(
@@ -451,7 +484,7 @@ class QuanyuTongbanMock(PortalMock):
         if ack["JSBZ"] == "1" and not item.is_taken:
             item.order_id = ack["WLDH"]
             self._order_ids[item.order_id] = item.sblsh
-            self._heard.append(Heard(item.sblsh, item.sblsh, _ACCEPTED))
+            self._heard.append(Heard(item.sblsh, item.sblsh, _ACCEPTED, body=ack))
         item.jsbz, item.reason = ack["JSBZ"], ack.get("JJYY", "")
         return _DONE
 
@@ -483,7 +516,8 @@ class QuanyuTongbanMock(PortalMock):
             item.waybills[leg] = number
         item.courses.setdefault(leg, [_ACCEPTED]).append(trace["ZT"])
         item.traces.append(trace)
-        self._heard.append(Heard(item.sblsh, trace["QQID"], trace["ZT"], number, leg))
+        why = trace.get("YYDM", "")
+        self._heard.append(Heard(item.sblsh, trace["QQID"], trace["ZT"], number, leg, why, trace))
         return _DONE
 
     def _is_repeat(self, trace: JsonObject, where: str) -> bool:
@@ -518,6 +552,10 @@ class QuanyuTongbanMock(PortalMock):
 def sign_tif(token: str, *, timestamp: str, nonce: str) -> str:
     """Compute x-tif-signature."""
     return sha256(f"{timestamp}{token}{nonce}{timestamp}".encode()).hexdigest().upper()
+
+
+def _result(part: JsonObject, code: int) -> JsonObject:
+    return {name: part[name] for name in ("QQID", "SBLSH") if name in part} | {"code": code}
 
 
 def _check_rules(rules: Iterable[tuple[object, str, str]], where: str) -> None:

@@ -1,12 +1,11 @@
 """车管 便民通 on the out-access service, which is asked for mailings and told of them (contract: vehicle_admin)."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from importlib.resources import files
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -26,11 +25,19 @@ from govpost.mocks._tmri import (
 )
 from govpost.mocks._vehicle_records import broken_records, new_record, new_records
 from govpost.mocks._vehicle_writes import PortalRecord, check_time, leg_of, says_what_happened, take_write
-from govpost.mocks.base import Heard, JsonObject, PortalMock, Rejection, UnfitError, utc_now
+from govpost.mocks.base import Heard, JsonObject, PortalMock, Rejection, Sample, UnfitError, load_data, utc_now
 from govpost.mocks.faults import FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Status, WireReply, WireRequest
 
-__all__ = ["DEMO_OFFICES", "PortalRecord", "VehicleAdminMock", "new_record", "new_records", "sample_records"]
+__all__ = [
+    "DEMO_NAME",
+    "DEMO_OFFICES",
+    "PortalRecord",
+    "VehicleAdminMock",
+    "new_record",
+    "new_records",
+    "sample_records",
+]
 
 #: glbm → jkxlh, synthetic. The contract's samples are the first office's.
 DEMO_OFFICES: Mapping[str, str] = {
@@ -38,6 +45,9 @@ DEMO_OFFICES: Mapping[str, str] = {
     "500103000400": "demo-jkxlh-500103000400-do-not-use",
     "500230000400": "demo-jkxlh-500230000400-do-not-use",
 }
+
+#: dwmc: what the offices are called.
+DEMO_NAME = "重庆市车辆管理所"
 
 _LIMIT = 100
 #: So many records of `offer` share a second, so that windows can be split.
@@ -90,6 +100,34 @@ class VehicleAdminMock(PortalMock):
     """
 
     key = "vehicle_admin"
+    statuses = MappingProxyType(
+        {
+            "1": Status.ACCEPTED,
+            "2": Status.NUMBERED,
+            "3": Status.COLLECTED,
+            "4": Status.IN_TRANSIT,
+            "5": Status.OUT_FOR_DELIVERY,
+            "6": Status.DELIVERED,
+            "7": Status.UNDELIVERED,
+            "8": Status.RETURNING,
+            "9": Status.RETURNED,
+            "10": Status.CANCELLED,
+            "11": Status.LOST,
+        }
+    )
+    #: Of what is written back.
+    results = MappingProxyType(
+        {
+            _DONE: OutcomeKind.TAKEN,
+            _WAS_DONE: OutcomeKind.TAKEN,
+            _REFUSED: OutcomeKind.REFUSED,
+            _RIGHTS: OutcomeKind.UNKNOWN,
+        }
+    )
+    is_polled = True
+    apart = MappingProxyType({"project": "JSZ"})
+    #: 公安网上车管 (contract: ems, projectId).
+    carrier_settings = MappingProxyType({"ems": {"projects": {key: "GAWSCG"}}})
 
     def __init__(
         self,
@@ -144,7 +182,23 @@ class VehicleAdminMock(PortalMock):
         keys = {"offices": {each["glbm"]: each["jkxlh"] for each in section["offices"]}} if "offices" in section else {}
         return cls(**{**keys, **options})
 
+    def settings(self) -> JsonObject:
+        """Give what `[portals.vehicle_admin]` must hold to call the old service."""
+        return {
+            "endpoints": [f"{self.url}/trffweb/services/TmriOutAccess"],
+            "service": "out",
+            "xtlb": "02",
+            "dwmc": DEMO_NAME,
+            "offices": [{"glbm": glbm, "jkxlh": jkxlh} for jkxlh, glbm in self._by_jkxlh.items()],
+        }
+
     # --- what the portal offers --------------------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """Give the forty records, changed just now."""
+        changed_at = f"{self.now().astimezone(_SHANGHAI):{_TIME_FORM}}"
+        records = ({**record, "gxsj": changed_at} for record in sample_records())
+        return [Sample(record, {f"{record['glbm']}-{record['lsh']}": 1}) for record in records]
 
     def hand_over(self, document: JsonObject) -> None:
         """Offer a record, well-formed or not, until it is answered; windows find it by its gxsj.
@@ -290,6 +344,12 @@ class VehicleAdminMock(PortalMock):
         parts = urlsplit(self.url)
         return f"{parts.scheme or 'http'}://{request.headers.get('Host') or parts.netloc}{request.path}"
 
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer a write with a code, or with $E."""
+        call = parse_call(request, service=request.path.rpartition("/")[2])
+        document = write_answer({"code": code, "message": "说明"}, records=None, first_id=self.first_id)
+        return self._return(call, _SYSTEM_FAILURE if code == _RIGHTS else document, self._endpoint_of(request))
+
     def _refuse(self, error: UnfitError) -> WireReply:
         if error.code in _PLAIN_HTTP:
             return super()._refuse(error)
@@ -387,8 +447,8 @@ class VehicleAdminMock(PortalMock):
         self._documents[write["qqid"]] = document
         self.repeats += not is_new
         if is_new and not record.is_refused:
-            heard = Heard(record.ref, write["qqid"], write["yjzt"], write.get("yjdh", ""), leg_of(write))
-            self._heard.append(heard)
+            number, leg = write.get("yjdh", ""), leg_of(write)
+            self._heard.append(Heard(record.ref, write["qqid"], write["yjzt"], number, leg, body=write))
         return is_new
 
     def _count_told_twice(self, record: PortalRecord, write: JsonObject) -> None:
@@ -399,8 +459,7 @@ class VehicleAdminMock(PortalMock):
 
 def sample_records() -> list[JsonObject]:
     """Read the contract's forty sample records."""
-    samples = files("govpost.mocks").joinpath("data", "vehicle_admin_records.json")
-    records: list[JsonObject] = json.loads(samples.read_text(encoding="utf-8"))
+    records: list[JsonObject] = load_data("vehicle_admin_records.json")
     return records
 
 

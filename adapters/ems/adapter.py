@@ -17,8 +17,8 @@ from govpost.adapters.ems.codes import (
     PICKUP,
     PICKUP_PUSHES,
     PLACE,
-    PUSH_ANSWERS,
     PUSH_DONE,
+    PUSH_REFUSED,
     TRACE_PUSH,
     TRACES,
 )
@@ -272,7 +272,7 @@ class Ems:
         push: _Push = inbound.context
         code, message = PUSH_DONE, "成功"
         if isinstance(result, Denied):
-            code = PUSH_ANSWERS[result.problem]
+            code = PUSH_REFUSED
             message = f"{result.field}: {result.reason}" if result.field else result.reason
         elif push.unread:
             message = f"{len(push.unread)} could not be read, first {push.unread[0]}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from govpost.schemas import OutcomeKind, Payer, Problem, ProofKind, Reason, ReceivedBy, Status
+from govpost.schemas import OutcomeKind, Payer, ProofKind, Reason, ReceivedBy, Status
 
 __all__ = [
     "CANCEL",
@@ -13,8 +13,8 @@ __all__ = [
     "PICKUP",
     "PICKUP_PUSHES",
     "PLACE",
-    "PUSH_ANSWERS",
     "PUSH_DONE",
+    "PUSH_REFUSED",
     "REASONS",
     "RECEIPTS",
     "RECEIVERS",
@@ -47,12 +47,8 @@ TAKEN_WORDS: Mapping[str, tuple[str, ...]] = {
     CANCEL: ("重复", "已取消"),
 }
 
-#: code of our answer to a push, where it is not the one for a refusal.
-PUSH_DONE = "00000"
-PUSH_ANSWERS: Mapping[Problem, str] = {
-    **dict.fromkeys(Problem, "B00001"),
-    Problem.TRY_AGAIN: "S00001",
-}
+#: code of our answer to a push; whatever is not done is pushed again, so that "try again" needs no other.
+PUSH_DONE, PUSH_REFUSED = "00000", "B00001"
 
 #: paymentMode by who pays and whether the applicant sends: 1 sender, 2 recipient, 4 centrally by the recipient.
 PAYMENTS: Mapping[tuple[Payer, bool], str] = {

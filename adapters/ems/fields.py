@@ -45,4 +45,10 @@ UNSAID = (
     "promise",  # ours to keep, by the product that the contract with EMS names
     "items",  # to EMS every item of ours is a document (contentsAttribute)
     "matter",  # the government's business, not the carrier's
+    "may_sign",  # printed on the receipt; EMS asks its couriers to look at who signs, and tells us
+    "may_not_sign",  # the same
+    "sender.kind",  # a person or an organization: its name shows it
+    "recipient.kind",  # the same
+    "sender.address.is_confirmed",  # what it means that mail comes back from there is the portal's business
+    "recipient.address.is_confirmed",  # the same
 )

@@ -34,6 +34,8 @@ __all__ = [
 _WORD = re.compile(r"\w+")
 #: The value of an attribute that is no declaration of XML.
 _ATTRIBUTE = re.compile(rb"""(\s(?!xmlns|version|encoding|standalone)[\w:.-]+=["'])[^"'<>]*(["'])""")
+#: A text of XML between its tags, which may be escaped: some wires put a document into a string of another.
+_TEXT = re.compile(rb"(>|&gt;)[^<>&]+(<|&lt;)")
 
 #: Where a value stands in a JSON document: members' names and items' places.
 Path = tuple[str | int, ...]
@@ -193,11 +195,12 @@ def changed(value: Any) -> Any:
 
 
 def retold(body: bytes, word: Any) -> bytes | None:
-    """Replace every value of a JSON document by one; None where the body is none that holds any."""
+    """Replace every value of a JSON or XML document by one; None where the body is none that holds any."""
     try:
         document = json.loads(body)
     except ValueError:
-        return None
+        text, texts = _TEXT.subn(lambda around: around[1] + str(word).encode() + around[2], body)
+        return text if texts else None
     places = [path for path, _ in leaves(document) if path]
     for path in places:
         document = with_value(document, path, word)

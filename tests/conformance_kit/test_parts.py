@@ -6,6 +6,7 @@ from govpost.schemas import Outcome, OutcomeKind, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError, MappingError, UnreadableError
 from govpost.tests.conformance.bench import converse
 from govpost.tests.conformance.subject import Contract, Finding, Sample, load_subject
+from govpost.tests.conformance.variations import retold
 
 REQUEST = WireRequest("POST", "http://127.0.0.1:9/")
 LOST = Outcome(OutcomeKind.UNKNOWN, code="timeout")
@@ -92,3 +93,19 @@ def test_rules_are_found_through_references_lists_and_parts():
     assert (contract.schema_of("placed"), contract.schema_of("cancelled")) == ("Order", "")
     assert contract.unfit("Order", {"way": "C"}) == "$.way breaks the rule 'enum'"
     assert contract.unfit("Nothing", {}) == "the contract has no schema 'Nothing'"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"code":"1","data":[{"n":2}]}', b'{"code": "odd", "data": [{"n": "odd"}]}'),
+        (b"<a><b>1</b><c/></a>", b"<a><b>odd</b><c/></a>"),
+        (b"<a>&lt;?xml?&gt;&lt;b&gt;%E5%A5%BD&lt;/b&gt;</a>", b"<a>&lt;?xml?&gt;&lt;b&gt;odd&lt;/b&gt;</a>"),
+        (b"", None),
+        (b"ok", None),
+        (b"{}", None),
+    ],
+)
+def test_a_reply_retold_has_another_value_in_every_place(body, expected):
+    """Of JSON and of XML, and of XML within a text of XML; what holds no values is left alone."""
+    assert retold(body, "odd") == expected

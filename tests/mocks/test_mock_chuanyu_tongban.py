@@ -501,6 +501,24 @@ class TestNotices:
         gateway.notify("NUMBERED")
         assert refusal(mock, gateway.notify("CANCELLED", waybillNo=""))[1] == "encData.bizContent.waybillNo"
 
+    def test_reason_is_heard(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
+        """What was told is heard whole, the reason apart; without one there is none."""
+        failed = gateway.notice("FAILED", reason="MOVED")
+        gateway.tell(gateway.envelope("logistics.notify", failed))
+        gateway.notify("TRANSIT")
+        assert [(heard.reason, heard.body == failed) for heard in mock.heard()] == [("MOVED", True), ("", False)]
+
+    @pytest.mark.parametrize("code", ChuanyuTongbanMock.results)
+    def test_say(self, mock: ChuanyuTongbanMock, gateway: Gateway, code: str) -> None:
+        """Each of its codes is said to a notice, signed, in the contract's form, and nothing is done."""
+        envelope = gateway.envelope("logistics.notify", gateway.notice("NUMBERED"))
+        reply = mock.say(code, WireRequest("POST", "/logistics/notify", {}, dump_json(envelope)))
+        answered = load_json_object(reply.body)
+        assert is_signed(signed_text(answered), answered["signData"], by=[DEMO_PORTAL_KEY.public])
+        opened = load_json_object(open_sealed(DEMO_SM4_KEY, answered["encData"]))
+        CONTRACT.check("Taken" if code in {"0", "4093"} else "NotTaken", opened)
+        assert (opened["code"], answered["reqId"], mock.notices) == (code, envelope["reqId"], {})
+
     def test_other_waybill(self, mock: ChuanyuTongbanMock, gateway: Gateway) -> None:
         """A leg keeps its first number."""
         gateway.notify("NUMBERED")
@@ -717,6 +735,19 @@ class TestSending:
             CONTRACT.check("Envelope", json.loads(request.body))
             CONTRACT.check(schema, mock.open_content(request))
 
+    def test_commands(self, mock: ChuanyuTongbanMock) -> None:
+        """What else it may ask is asked of the order handed over, each under a reqId of its own."""
+        commands = mock.commands(ORDER)
+        opened = {name: mock.open_content(request) for name, request in commands.items()}
+        assert {name: content["method"] for name, content in opened.items()} == {
+            "amend": "order.amend",
+            "cancel": "order.cancel",
+            "query": "order.trace",
+        }
+        assert {content["bizContent"]["bizNo"] for content in opened.values()} == {BIZ_NO}
+        assert opened["amend"]["bizContent"]["to"] == ORDER["to"]
+        assert len({json.loads(request.body)["reqId"] for request in commands.values()}) == len(commands)
+
     def test_again(self, mock: ChuanyuTongbanMock) -> None:
         """The same order built again is the same content under another reqId."""
         first, second = (json.loads(mock.hand_over(ORDER).body) for _ in range(2))
@@ -737,6 +768,7 @@ class TestSending:
         envelope = json.loads(mock.sign_request(content, members={"reqId": "x", "more": "y"}).body)
         assert (open_sealed(DEMO_SM4_KEY, envelope["encData"]), envelope["reqId"]) == (content, "x")
         assert is_signed(signed_text(envelope), envelope["signData"], by=[DEMO_PORTAL_KEY.public])
+        assert open_sealed(DEMO_SM4_KEY, json.loads(mock.wrap(content).body)["encData"]) == content
 
     def test_round_trips_are_known(self, mock: ChuanyuTongbanMock) -> None:
         """An order that was built is expected, with or without a second leg."""

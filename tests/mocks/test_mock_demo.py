@@ -24,6 +24,7 @@ from govpost.mocks.ems import EmsMock
 from govpost.mocks.postal import Mail, PostalMock
 from govpost.mocks.quanyu_tongban import QuanyuTongbanMock
 from govpost.mocks.registry import find_mocks, load_mock
+from govpost.mocks.vehicle_admin import VehicleAdminMock
 from govpost.mocks.yukuaiban import Push, YukuaibanMock
 from govpost.schemas import Status, WireRequest
 
@@ -238,6 +239,14 @@ class TestSettings:
         assert {name for name, section in document["portals"].items() if "poll_every_s" in section} == {
             "quanyu_tongban"
         }
+
+    def test_what_a_portal_wants_of_backends(self, tmp_path: Path) -> None:
+        """It stands in those backends' sections, beside what they say themselves."""
+        written = write_settings(tmp_path, [VehicleAdminMock(), YukuaibanMock()], [EmsMock(), PostalMock()])
+        ems, postal = tomllib.loads(written.read_text(encoding="utf-8"))["backends"].values()
+        own = {"adapter": "ems", **EmsMock().settings()}
+        assert ems == {**own, "projects": {**own.get("projects", {}), "vehicle_admin": "GAWSCG"}}
+        assert "projects" not in postal
 
     def test_routes(self, document: dict[str, Any]) -> None:
         """The portals take turns at the backends, and what each sets apart goes to another."""

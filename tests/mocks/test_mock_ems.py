@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from govpost.mocks._ems_seal import open_sealed, seal
-from govpost.mocks.base import dump_json
+from govpost.mocks.base import UnfitError, dump_json
 from govpost.mocks.behind_responses import register
 from govpost.mocks.ems import COURSES, EmsMock, Notice
 from govpost.mocks.server import MockServer
-from govpost.schemas import Status
+from govpost.schemas import Status, WireReply, WireRequest
 from govpost.schemas.identifiers import check_waybill_no, domestic_number_is_plausible
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_bytes())
@@ -766,6 +766,73 @@ class TestPushing:
         ems.push(ems.play(ORDER_ID, "in_transit"))
         told = [(form["method"], "orderNo" in each) for form, each in zip(gateway.forms, gateway.contents, strict=True)]
         assert told == [("030002", True), ("030003", True), ("040002", False), ("040002", True)]
+
+
+class TestTelling:
+    """A push that somebody else carries."""
+
+    @pytest.mark.parametrize(
+        ("code", "detail", "members"),
+        [
+            ("203", "", {}),
+            ("704", "150", {"deliverCode": "150"}),
+            ("705", "3", {"attemptDeliveryCode": "3"}),
+            ("ZZZ", "", {}),
+            ("\x00", "", {}),
+        ],
+    )
+    def test_any_code(self, ems: EmsMock, code: str, detail: str, members: dict[str, str]) -> None:
+        """Any operation happens to a placed item, by name of its code and detail, after its end too."""
+        number = _number(ems)
+        ems.play(ORDER_ID, "cancelled")
+        request = ems.tell(ORDER_ID, code, detail)
+        form = dict(parse_qsl(request.body.decode()))
+        trace = json.loads(_plain(form).removesuffix(KEYS["sign_key"]))
+        assert (request.url, form["method"]) == ("/backends/ems/push", "040002")
+        assert (trace["opCode"], trace["waybillNo"], trace["orderNo"]) == (code, number, ORDER_ID)
+        assert {name: trace[name] for name in ("deliverCode", "attemptDeliveryCode") if trace[name]} == members
+        assert ems.items[ORDER_ID].traces[-1] == trace
+
+    def test_pickup_is_not_told(self, ems: EmsMock) -> None:
+        """Where a pickup was asked for, the trace is told, and how the pickup went is not."""
+        _call(ems, "030001", {"logisticsOrderNo": ORDER_ID, "pushMethod": "2", "waybillNo": _number(ems)})
+        form = dict(parse_qsl(ems.tell(ORDER_ID, "203").body.decode()))
+        assert form["method"] == "040002"
+
+    def test_not_placed(self, ems: EmsMock) -> None:
+        """Nothing happens to what was never placed."""
+        with pytest.raises(KeyError):
+            ems.tell(ORDER_ID, "203")
+
+    @pytest.mark.parametrize("content", [b"", b"[1]", "张".encode()])
+    def test_wrap(self, ems: EmsMock, content: bytes) -> None:
+        """Any bytes are sealed, without the signKey's text."""
+        assert _plain(dict(parse_qsl(ems.wrap(content).body.decode()))).encode() == content
+
+    @pytest.mark.parametrize(
+        ("status", "members", "is_taken"),
+        [(200, {}, True), (200, {"code": "B00001"}, False), (503, {}, False)],
+    )
+    def test_is_taken(self, ems: EmsMock, status: int, members: dict[str, str], *, is_taken: bool) -> None:
+        """Yes is 00000 to the newest push."""
+        form = dict(parse_qsl(ems.wrap(b"[]").body.decode()))
+        answer = {"serialNo": form["serialNo"], "code": "00000", "codeMessage": "", "senderNo": KEYS["sender_no"]}
+        assert ems.is_taken(WireReply(status, {}, dump_json({**answer, **members}))) is is_taken
+
+    @pytest.mark.parametrize(("name", "value"), [("serialNo", "1"), ("senderNo", "1"), ("code", "S00001")])
+    def test_unfit_answer(self, ems: EmsMock, name: str, value: str) -> None:
+        """An answer to another push, or in a code that it does not know, does not fit."""
+        form = dict(parse_qsl(ems.wrap(b"[]").body.decode()))
+        answer = {"serialNo": form["serialNo"], "code": "00000", "codeMessage": "", "senderNo": KEYS["sender_no"]}
+        with pytest.raises(UnfitError) as caught:
+            ems.is_taken(WireReply(200, {}, dump_json({**answer, name: value})))
+        assert caught.value.where == f"answer.{name}"
+
+    @pytest.mark.parametrize("code", EmsMock.results)
+    def test_say(self, ems: EmsMock, code: str) -> None:
+        """Each of its codes is said in an answer, and nothing is done."""
+        answer = json.loads(ems.say(code, WireRequest("POST", ems.path, {}, b"")).body)
+        assert (answer["retCode"], answer["success"], ems.items) == (code, code == "00000", {})
 
 
 class TestOwnFaults:

@@ -15,7 +15,7 @@ from govpost.mocks._contract import Contract
 from govpost.mocks.base import UnfitError
 from govpost.mocks.quanyu_tongban import QuanyuTongbanMock, new_item, new_items, sample_items, sign_tif
 from govpost.mocks.server import MockServer
-from govpost.schemas import WireReply
+from govpost.schemas import WireReply, WireRequest
 from govpost.schemas.identifiers import check_citizen_id, check_mobile, check_uscc
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_text("utf-8"))
@@ -314,6 +314,13 @@ class TestPending:
         portal.hand_over(document)
         document["CLQD"][0]["FS"] = 3
         assert gateway.pending()["items"] == [ITEM]
+
+    @pytest.mark.parametrize("sblsh", [None, 7, "", "5" * 101])
+    def test_unnameable(self, portal: QuanyuTongbanMock, sblsh: Any) -> None:
+        """What no ack could name is not offered."""
+        with pytest.raises(UnfitError, match=r"item\.SBLSH"):
+            portal.hand_over({**ITEM, "SBLSH": sblsh})
+        assert portal.state()["pending"] == 0
 
     def test_without_sblsh(self, portal: QuanyuTongbanMock) -> None:
         """What has no number cannot be offered."""
@@ -683,6 +690,32 @@ class TestBooks:
         mock = QuanyuTongbanMock.from_settings({"portals": {"quanyu_tongban": {"paasid": "p1", "token": "t1"}}})
         assert (mock.paasid, mock._token) == ("p1", "t1")
         assert QuanyuTongbanMock.from_settings({}).paasid == EXAMPLES["keys"]["quanyu_tongban"]["paasid"]
+        assert QuanyuTongbanMock.from_settings({"portals": {"quanyu_tongban": mock.settings()}})._token == "t1"
+
+    @pytest.mark.parametrize("code", ["0", "1", "2", "9"])
+    @pytest.mark.parametrize(("call", "parts"), [("ack", [_yes(), _no()]), ("traces", [_trace(1, "02")])])
+    def test_says_results(self, call: str, parts: list[dict[str, Any]], code: str) -> None:
+        """Each item of a call is answered with the code, by its name; nothing is done."""
+        mock = QuanyuTongbanMock()
+        body = json.dumps({"items": parts}).encode()
+        answer = json.loads(mock.say(code, WireRequest("POST", f"/ebus/logistics/{call}", {}, body)).body)
+        names = [{name: part[name] for name in ("QQID", "SBLSH") if name in part} for part in parts]
+        assert answer["data"]["results"] == [{**each, "code": int(code)} for each in names]
+        assert mock.received == 0
+
+    def test_says_errcodes(self) -> None:
+        """The others answer a call as a whole."""
+        request = WireRequest("POST", "/ebus/logistics/ack", {}, b"")
+        codes = [code for code in QuanyuTongbanMock.results if len(code) > 1]
+        said = [json.loads(QuanyuTongbanMock().say(code, request).body)["errcode"] for code in codes]
+        assert said == [40001, 45009, 47001, 50000]
+
+    def test_hears_why(self, portal: QuanyuTongbanMock, taken: Gateway) -> None:
+        """What was heard holds the reason's code, and all that was told."""
+        why = _trace(2, "07", YYDM="03")
+        assert taken.tell(_trace(1, "02"), why) == [0, 0]
+        assert [(each.reason, each.body) for each in portal.heard()[-2:]] == [("", _trace(1, "02")), ("03", why)]
+        assert portal.heard()[0].body == _yes()
 
     def test_fixtures(
         self, quanyu_tongban_server: MockServer[QuanyuTongbanMock], quanyu_tongban_mock: QuanyuTongbanMock

@@ -18,7 +18,7 @@ from govpost.mocks._contract import Contract
 from govpost.mocks.base import UnfitError
 from govpost.mocks.server import MockServer
 from govpost.mocks.vehicle_admin import DEMO_OFFICES, VehicleAdminMock, new_record, new_records, sample_records
-from govpost.schemas import WireReply
+from govpost.schemas import WireReply, WireRequest
 from govpost.schemas.identifiers import check_citizen_id, check_mobile
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_text("utf-8"))["vehicle_admin"]
@@ -203,6 +203,14 @@ def _news(number: int, state: str, **members: Any) -> dict[str, Any]:
         "czms": "【李家沱揽投部】邮件运输中",
     }
     return _without_none({**known, **members})
+
+
+def _said(portal: VehicleAdminMock, code: str) -> str:
+    """Let the portal answer a write; the string that comes back."""
+    headers = {"SOAPAction": '""', "Content-Type": "text/xml; charset=utf-8"}
+    told = envelope("02Y02", document("MailRecord", _yes()))
+    answer = etree.fromstring(portal.say(code, WireRequest("POST", OLD, headers, told.encode())).body)
+    return answer[0][0][0].text or ""
 
 
 def _noticed(portal: VehicleAdminMock) -> list[tuple[str, str]]:
@@ -980,6 +988,36 @@ class TestBooks:
         assert VehicleAdminMock.from_settings({}).offer(3) == [
             f"{glbm}-{record['lsh']}" for glbm, record in zip(DEMO_OFFICES, new_records(3), strict=True)
         ]
+
+    def test_settings_for_a_gateway(self, portal: VehicleAdminMock, server: MockServer[VehicleAdminMock]) -> None:
+        """They name the old service where it is served, and every office."""
+        section = portal.settings()
+        assert section["endpoints"] == [f"{server.url}{OLD}"]
+        assert {office["glbm"]: office["jkxlh"] for office in section["offices"]} == DEMO_OFFICES
+
+    def test_samples(self, portal: VehicleAdminMock, gateway: Gateway) -> None:
+        """The forty records, changed just now, so that the next window has them; each a letter there."""
+        samples = portal.samples()
+        for sample in samples:
+            portal.hand_over(sample.document)
+        own = [f"{record['glbm']}-{record['lsh']}" for record in sample_records()]
+        assert [dict(sample.legs) for sample in samples] == [{ref: 1} for ref in own]
+        assert gateway.offered("12:00:00", "12:00:01") == [record["lsh"] for record in sample_records()]
+
+    @pytest.mark.parametrize("code", ["1", "2", "0"])
+    def test_says_results(self, portal: VehicleAdminMock, code: str) -> None:
+        """A write is answered with the code; nothing is done."""
+        assert opened(_said(portal, code)).code == code
+        assert (portal.received, portal.state()["writes"]) == (0, 0)
+
+    def test_says_that_the_system_failed(self, portal: VehicleAdminMock) -> None:
+        """$E comes without a document."""
+        assert _said(portal, "$E").startswith("$E")
+
+    def test_hears_all(self, portal: VehicleAdminMock, taken: Gateway) -> None:
+        """What was heard holds all that was told."""
+        taken.write(_news(1, "2"))
+        assert [each.body for each in portal.heard()] == [_yes(), _yes(lsh=OTHER_LSH, qqid="y2"), _news(1, "2")]
 
     def test_offer(self) -> None:
         """Offered records are of now and the seconds before, so that a window can be split; offices come in turn."""
