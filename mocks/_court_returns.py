@@ -183,8 +183,8 @@ def check_return(known: PortalTask, told: Return) -> None:
 
 
 def holds_personal_data(text: str, task: Task) -> bool:
-    """Tell whether a sentence names somebody of a task, or shows a number of theirs."""
-    return any(value in text for value in task.personal)
+    """Tell whether a sentence names somebody of a task, or shows a number of theirs or where they live."""
+    return any(value in text for value in (*task.personal, task.address) if value)
 
 
 def _check_rules(told: Return, rules: Iterable[tuple[object, str, str]]) -> None:
@@ -214,7 +214,7 @@ def _check_number(known: PortalTask, told: Return) -> None:
 
 
 def _shows_too_much(text: str, task: Task) -> bool:
-    return holds_personal_data(text, task) or any(_shows_phone(text, phone) for phone in task.phones)
+    return any(value in text for value in task.personal) or any(_shows_phone(text, phone) for phone in task.phones)
 
 
 def _shows_phone(text: str, phone: str) -> bool:

@@ -7,15 +7,36 @@ from hashlib import sha256
 from importlib.resources import files
 from itertools import count as count_from
 from random import Random
+from typing import Any
 
 from govpost.mocks._court_xml import Element, build, name_of, parse_text, text_of
 from govpost.mocks._synthetic import citizen_id, mobile, party
+from govpost.mocks.base import JsonObject, UnfitError
 
-__all__ = ["Task", "new_batch", "new_task", "new_tasks", "read_task", "sample_batches", "tasks_of", "wrap"]
+__all__ = [
+    "Task",
+    "batch_of",
+    "good_tasks",
+    "new_batch",
+    "new_task",
+    "new_tasks",
+    "read_task",
+    "sample_batches",
+    "tasks_of",
+    "wrap",
+]
 
 _PROLOG = re.compile(r"\s*<\?xml[^>]*\?>\s*")
 #: Building, unit and room: what a label hides of an address.
 _ROOM = re.compile(r"\d+(?:栋|幢|座|单元).+$")
+
+#: What the samples say where a case number should stand, and none is.
+_NO_CASE_NUMBER = "2023渝民初"
+#: What a task holds, in order; what else there is follows.
+_ELEMENTS = ("AnHao", "AnYou", "WenShu", "ShouSongDaRen", "DaiShouRen", "DuiFangDangShiRen", "JiJianRen", "HuiZhi")
+#: Elements that hold text and nothing else.
+_TEXTS = frozenset({"AnHao", "AnYou"})
+_FRAME = ("fydm", "tjsj")
 
 _COURT = "渝0113"
 _SUBMITTED_AT = "2023-12-01T08:30:00+08:00"
@@ -49,7 +70,9 @@ class Task:
     designated: tuple[str, ...] = field(repr=False)
     opponents: tuple[str, ...] = field(repr=False)
     phones: tuple[str, ...] = field(repr=False)
-    #: Values that neither a sentence nor a label may hold: names and numbers of people, the whole address, the room.
+    #: The recipient's whole address: no sentence may hold it; a label may where there is no room in it to hide.
+    address: str = field(repr=False)
+    #: Values that neither a sentence nor a label may hold: names and numbers of people, the room.
     personal: frozenset[str] = field(repr=False)
 
 
@@ -63,7 +86,7 @@ def read_task(element: Element) -> Task:
     names = [sender.get("lxr", ""), *opponents, *(person.get("xm", "") for person in designated)]
     address = recipient.get("dz", "")
     room = _ROOM.search(address)
-    personal = [*phones, *names, recipient.get("zjhm", ""), address, room[0] if room else ""]
+    personal = [*phones, *names, recipient.get("zjhm", ""), room[0] if room else ""]
     personal += [] if is_organization else [recipient.get("xm", "")]
     return Task(
         rwid=str(element.get("rwid", "")),
@@ -74,6 +97,7 @@ def read_task(element: Element) -> Task:
         designated=tuple(person.get("xm", "") for person in designated),
         opponents=tuple(opponents),
         phones=tuple(filter(None, phones)),
+        address=address,
         # A single character occurs by chance.
         personal=frozenset(value for value in personal if len(value) > 1),
     )
@@ -103,6 +127,45 @@ def wrap(text: str) -> str:
     if name_of(root) != "RenWu":
         return bare
     return text_of(_build_batch([root], f"DAN-{sha256(bare.encode()).hexdigest()[:16]}"))
+
+
+def batch_of(document: JsonObject) -> str:
+    """Make the text of a batch of one task, given as the contract's samples have it; UnfitError for what is not said.
+
+    A member that is a text is an attribute, another one an element, a list several of that name. `fydm` and `tjsj` are
+    the batch's.
+    """
+    frame = {name: document[name] for name in _FRAME if name in document}
+    if not all(isinstance(value, str) for value in frame.values()):
+        raise UnfitError("SongDaPiCi", "has an attribute that is no text")
+    members = {name: value for name, value in document.items() if name not in _FRAME}
+    named = sorted(members.items(), key=lambda item: _ELEMENTS.index(item[0]) if item[0] in _ELEMENTS else 99)
+    try:
+        task = _element_of("RenWu", dict(named))
+        number = sha256(text_of(task).encode()).hexdigest()[:16]
+        return text_of(build("SongDaPiCi", {"pch": f"DAN-{number}", **frame}, task))
+    except ValueError:
+        raise UnfitError("RenWu", "holds what XML cannot say") from None
+
+
+def _element_of(name: str, value: Any) -> Element:
+    if isinstance(value, str):
+        return build(name, text=value)
+    if not isinstance(value, dict):
+        raise UnfitError(name, "is neither a text nor an object")
+    attributes = {key: each for key, each in value.items() if isinstance(each, str) and key not in _TEXTS}
+    children = [(key, each) for key, each in value.items() if key not in attributes]
+    parts = [(key, part) for key, each in children for part in (each if isinstance(each, list) else [each])]
+    return build(name, attributes, *(_element_of(key, part) for key, part in parts))
+
+
+def good_tasks(batch: str) -> tuple[str, list[str]]:
+    """Leave out the tasks of a sample batch that must be refused; gives its text and the rwids of the others."""
+    root = parse_text(batch)
+    for task in tasks_of(root):
+        if task.findtext("{*}AnHao") == _NO_CASE_NUMBER:
+            root.remove(task)
+    return text_of(root), [str(task.get("rwid")) for task in tasks_of(root)]
 
 
 def sample_batches() -> list[str]:

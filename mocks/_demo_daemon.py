@@ -50,7 +50,8 @@ def write_settings(folder: Path, portals: Sequence[PortalMock], carriers: Sequen
     sections = [(f"[{name}]", values) for name, values in _SETTINGS.items()]
     sections += [(f"[backends.{carrier.key}]", _backend(carrier, portals)) for carrier in carriers]
     for turn, portal in enumerate(portals):
-        first, second = (carriers[(turn + more) % len(carriers)].key for more in (0, 1))
+        fit = [carrier for carrier in carriers if carrier.names_signers or not portal.wants_signers] or carriers
+        first, second = (fit[(turn + more) % len(fit)].key for more in (0, 1))
         pace = {"poll_every_s": _POLL_EVERY_S} if portal.is_polled else {}
         sections += [
             (f"[portals.{portal.key}]", {**_section(portal), **pace, "backend": first}),

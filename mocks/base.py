@@ -239,6 +239,8 @@ class PortalMock(Mock):
     #: What some of its sample orders have in common, in the words of `[[routes]]`: the demo sends these to another
     #: backend than the rest.
     apart: ClassVar[Mapping[str, str]] = MappingProxyType({"direction": "from_applicant"})
+    #: Whether what it has to hear of a delivery depends on who signed: the demo sends its orders to backends that say so.
+    wants_signers: ClassVar[bool] = False
     #: Backend's adapter → tables of its section → what this portal's mail needs there; the demo puts them together.
     carrier_settings: ClassVar[Mapping[str, Mapping[str, JsonObject]]] = MappingProxyType({})
 
@@ -287,6 +289,8 @@ class CarrierMock(Mock):
 
     #: Title → story, for the demo; without any it is in none.
     stories: ClassVar[Mapping[str, Story]] = MappingProxyType({})
+    #: Whether what it tells of a delivery names somebody who may sign for that recipient.
+    names_signers: ClassVar[bool] = False
     #: Where the gateway is, without a slash at the end, and a token of its API; set by whoever runs both.
     gateway_url: str = ""
     api_token: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Self
 
 import requests
@@ -21,12 +22,22 @@ from govpost.mocks._court_returns import (
     read_return,
 )
 from govpost.mocks._court_spoils import SPOILS, Spoil
-from govpost.mocks._court_tasks import new_batch, new_task, new_tasks, read_task, sample_batches, tasks_of, wrap
+from govpost.mocks._court_tasks import (
+    batch_of,
+    good_tasks,
+    new_batch,
+    new_task,
+    new_tasks,
+    read_task,
+    sample_batches,
+    tasks_of,
+    wrap,
+)
 from govpost.mocks._court_xml import Element, build, check, encode, name_of, parse, parse_text, text_of
 from govpost.mocks._sm2 import KeyPair, is_signed, key_pair_of, new_key_pair, read_public_key, sign
-from govpost.mocks.base import Exchange, Heard, JsonObject, PortalMock, UnfitError, utc_now
+from govpost.mocks.base import Exchange, Heard, JsonObject, PortalMock, Sample, UnfitError, utc_now
 from govpost.mocks.faults import Fault, FaultKind, FaultPlan
-from govpost.schemas import WireReply, WireRequest
+from govpost.schemas import OutcomeKind, Reason, Status, WireReply, WireRequest
 from govpost.schemas.errors import ConfigurationError
 
 __all__ = [
@@ -130,6 +141,46 @@ class CourtWaybillMock(PortalMock):
     """
 
     key = "court_waybill"
+    #: Of GuiJi; what a receipt is of (YS, JS, TH, CX) is no status of an item.
+    statuses = MappingProxyType(
+        {
+            "01": Status.ACCEPTED,
+            "02": Status.NUMBERED,
+            "03": Status.COLLECTED,
+            "04": Status.IN_TRANSIT,
+            "05": Status.OUT_FOR_DELIVERY,
+            "06": Status.DELIVERED,
+            "07": Status.UNDELIVERED,
+            "08": Status.RETURNING,
+            "09": Status.RETURNED,
+            "10": Status.CANCELLED,
+            "11": Status.LOST,
+        }
+    )
+    reasons = MappingProxyType(
+        {
+            "01": Reason.BAD_ADDRESS,
+            "02": Reason.UNKNOWN_PERSON,
+            "03": Reason.UNREACHABLE,
+            "04": Reason.REFUSED,
+            "05": Reason.MOVED,
+            "06": Reason.DEFERRED,
+            "07": Reason.WILL_COLLECT,
+            "99": Reason.OTHER,
+        }
+    )
+    results = MappingProxyType(
+        {
+            _TAKEN: OutcomeKind.TAKEN,
+            _HAS_IT: OutcomeKind.TAKEN,
+            _UNKNOWN: OutcomeKind.REFUSED,
+            INVALID: OutcomeKind.REFUSED,
+            _BAD_SIGNATURE: OutcomeKind.AUTH,
+            _AGAIN: OutcomeKind.BUSY,
+        }
+    )
+    #: Whether papers are served depends on who signed for them.
+    wants_signers = True
 
     def __init__(
         self,
@@ -173,6 +224,7 @@ class CourtWaybillMock(PortalMock):
         #: Number of a batch that was built → its rwids.
         self._batches: dict[str, list[str]] = {}
         self._order_ids: dict[str, str] = {}
+        self._signed_at = datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     def from_settings(cls, document: Mapping[str, Any], **options: Any) -> Self:
@@ -186,6 +238,21 @@ class CourtWaybillMock(PortalMock):
         ingress = {"host": "127.0.0.1", "port": 8080, **document.get("ingress", {})}
         gateway_url = f"http://{ingress['host']}:{ingress['port']}"
         return cls(**{"gateway_url": gateway_url, "is_strict": False, **_shared_keys(section), **options})
+
+    def settings(self) -> JsonObject:
+        """Give what `[portals.court_waybill]` must hold: the demo key, which is the only one known here as a whole.
+
+        ConfigurationError where the gateway has another.
+        """
+        names = [name for name, key in self.certs.items() if key == DEMO_GATEWAY_KEY.public]
+        if not names:
+            raise ConfigurationError(f"{_SECTION} sign_key: the stand-in knows the public half of the gateway's only")
+        return {
+            "base_url": self.url,
+            "certs": {self.sign_cert: self.sign_key.public},
+            "sign_cert": names[0],
+            "sign_key": DEMO_GATEWAY_KEY.private,
+        }
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -248,7 +315,22 @@ class CourtWaybillMock(PortalMock):
     def heard(self) -> list[Heard]:
         """List what was told and taken; the status of a label is 02, that of a receipt its `jg`."""
         with self._lock:
-            return [Heard(each.rwid, each.qqid, each.code, each.waybill_no) for each in self.returns.values()]
+            return [
+                Heard(
+                    each.rwid,
+                    each.qqid,
+                    each.code,
+                    each.waybill_no,
+                    reason=each.get("yydm"),
+                    body={"kind": each.kind, **each.attributes, "contents": [kind for kind, _ in each.contents]},
+                )
+                for each in self.returns.values()
+            ]
+
+    def say(self, code: str, request: WireRequest) -> WireReply:
+        """Answer a return with a `dm`."""
+        with self._lock:
+            return self._sign_answer(_answer(code), request)
 
     def actions(self) -> Mapping[str, Callable[..., Any]]:
         """Name the actions.
@@ -386,16 +468,24 @@ class CourtWaybillMock(PortalMock):
 
     # --- what the court sends -----------------------------------------------------------------------------------------
 
-    def hand_over(self, document: JsonObject) -> WireRequest:
-        """Build the request that hands tasks over, given as `{"xml": text}`: of a `SongDaPiCi`, or of one `RenWu`.
+    def samples(self) -> list[Sample]:
+        """Give the three batches; those of their tasks that must be refused are left out."""
+        batches = map(good_tasks, sample_batches())
+        return [Sample({"xml": text}, dict.fromkeys(rwids, 1)) for text, rwids in batches]
 
-        With or without a prolog, well-formed or not; it is sent in GB18030 and with the contract's prolog. A single
-        task becomes a batch of its own, whose number follows from its content.
+    def hand_over(self, document: JsonObject) -> WireRequest:
+        """Build the request that hands tasks over: one as the contract's samples have it, or `{"xml": text}`.
+
+        The text is that of a `SongDaPiCi` or of one `RenWu`, with or without a prolog, well-formed or not. It is sent
+        in GB18030 and with the contract's prolog. A single task becomes a batch of its own, whose number follows from
+        its content. UnfitError for a sample that XML cannot say.
         """
         text = document.get("xml")
-        if not isinstance(text, str):
-            raise UnfitError("xml", "is missing")
-        return self.build_batch(wrap(text))
+        return self.build_batch(wrap(text) if isinstance(text, str) else batch_of(document))
+
+    def wrap(self, content: bytes) -> WireRequest:
+        """Sign any body of a batch."""
+        return self.sign_request(content)
 
     def is_taken(self, reply: WireReply) -> bool:
         """Tell whether the gateway took every task of a batch."""
@@ -422,8 +512,14 @@ class CourtWaybillMock(PortalMock):
         question = _read_question(body)
         if question is not None:
             self._batches[question.get("pch", "")] = self._expect(tasks_of(question))
-        signed = _sign(body, at or self.now(), self.sign_cert, self.sign_key)
+        signed = _sign(body, at or self._next_moment(), self.sign_cert, self.sign_key)
         return WireRequest("POST", f"{self.prefix}/batches", {**signed, "Content-Type": _XML}, body)
+
+    def _next_moment(self) -> datetime:
+        """Tell the time, later than before: the timestamp is all that tells a request from the one before it."""
+        with self._lock:
+            self._signed_at = max(self.now(), self._signed_at + timedelta(milliseconds=1))
+            return self._signed_at
 
     def parse_reply(self, reply: WireReply, *, request: WireRequest | None = None) -> Answer:
         """Open the gateway's answer, to that request or to any of ours; UnfitError where it breaks the contract."""

@@ -93,9 +93,22 @@ _DELIVERED = Step(
     "delivered",
     {**_office("渝中区解放碑揽投部"), "received_by": "family", "signer": {"name": "钱某某", "relation": "配偶"}},
 )
-_PROOF = {"kind": "signature", "media_type": "image/png", "data": base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()}
-_PROVEN = Step("delivered", {**_DELIVERED.members, "proof": [_PROOF]})
+#: A picture of a single pixel.
+_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+_PROOF = {"kind": "signature", "media_type": "image/png", "data": _PNG}
+#: An adult's number, synthetic.
+_SIGNER_ID = {"id_type": "111", "id_no": "500108196905244643"}
+_PROVEN = Step(
+    "delivered",
+    {**_DELIVERED.members, "signer": {**_DELIVERED.members["signer"], **_SIGNER_ID}, "proof": [_PROOF]},
+)
+#: Who signs for an organization, and as what.
+_ITS_STAFF, _ITS_ROOM = "mailroom", "收发室"
 _UNDELIVERED = Step("undelivered", {**_office("渝中区解放碑揽投部"), "reason": "unreachable"})
+_REFUSED = Step("undelivered", {**_office("渝中区解放碑揽投部"), "reason": "refused"})
+_BACK = (Step("returning", _office("重庆邮件处理中心")), Step("returned", _office("巴南区李家沱揽投部")))
 _REVOKE = Step("", is_revoke=True)
 _ON_THE_WAY = (_COLLECTED, _IN_TRANSIT, _OUT)
 _WHOLE_WAY = (*_ON_THE_WAY, _DELIVERED)
@@ -108,13 +121,11 @@ COURSES: dict[str, tuple[Step, ...]] = {
     "proven": (*_ON_THE_WAY, _PROVEN),
     "undelivered": (*_ON_THE_WAY, _UNDELIVERED),
     "second_try": (*_ON_THE_WAY, _UNDELIVERED, _OUT, _DELIVERED),
-    "returned": (
-        *_ON_THE_WAY,
-        _UNDELIVERED,
-        Step("returning", _office("重庆邮件处理中心")),
-        Step("returned", _office("巴南区李家沱揽投部")),
-    ),
+    "returned": (*_ON_THE_WAY, _UNDELIVERED, *_BACK),
+    "refused": (*_ON_THE_WAY, _REFUSED, *_BACK),
+    "pickup_point": (*_ON_THE_WAY, Step("delivered", {**_office("渝中区解放碑揽投部"), "received_by": "pickup_point"})),
     "revoked": (*_WHOLE_WAY, _REVOKE, _UNDELIVERED, _OUT, _DELIVERED),
+    "proof_revoked": (*_ON_THE_WAY, _PROVEN, _REVOKE, _UNDELIVERED, _OUT, _PROVEN),
     "lost": (_COLLECTED, _IN_TRANSIT, Step("lost")),
     "cancelled": (Step("cancelled"),),
     "round_trip": (*_WHOLE_WAY, *(Step(step.status, step.members, leg=2) for step in _WHOLE_WAY)),
@@ -162,13 +173,15 @@ class PostalMock(CarrierMock):
 
     key = "postal"
     stands_for = "webhook"
+    names_signers = True
     stories = MappingProxyType(
         {
             "delivered": Story(("delivered",), Status.DELIVERED),
             "undelivered, then delivered": Story(("second_try",), Status.DELIVERED),
             "returned": Story(("returned",), Status.RETURNED),
+            "refused, then returned": Story(("refused",), Status.RETURNED),
             "delivered with a signature": Story(("proven",), Status.DELIVERED),
-            "delivery revoked, then made": Story(("delivered", "revoked"), Status.DELIVERED),
+            "delivery revoked, then made": Story(("proven", "proof_revoked"), Status.DELIVERED),
             "cancelled by the post": Story(("cancelled",), Status.CANCELLED),
             "lost": Story(("lost",), Status.LOST),
             "there and back": Story(("round_trip",), Status.DELIVERED, legs=2),
@@ -482,7 +495,7 @@ class PostalMock(CarrierMock):
         else:
             event["status"] = step.status
         latest = datetime.fromisoformat(events[-1]["occurred_at"]) if events else self.now() - _HEAD_START
-        event |= {"occurred_at": (latest + _STEP).isoformat(timespec="seconds"), **step.members}
+        event |= {"occurred_at": (latest + _STEP).isoformat(timespec="seconds"), **_members(step, mail.data)}
         if step.leg != 1:
             event["leg"] = step.leg
         if step.leg in mail.waybill_nos:
@@ -532,6 +545,15 @@ def _header(request: WireRequest, name: str) -> str:
     if not value:
         raise UnfitError(f"header {name}", "is missing", code="401")
     return value
+
+
+def _members(step: Step, order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say who signs: of an organization not the family."""
+    is_organization = order.get("recipient", {}).get("kind") == "organization"
+    if not is_organization or step.members.get("received_by") != "family":
+        return step.members
+    signer = {**step.members["signer"], "relation": _ITS_ROOM}
+    return {**step.members, "received_by": _ITS_STAFF, "signer": signer}
 
 
 def _rest(course: tuple[Step, ...], played: list[Step]) -> tuple[Step, ...]:

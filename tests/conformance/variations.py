@@ -24,6 +24,7 @@ __all__ = [
     "leaves",
     "name_of",
     "objects",
+    "relabelled",
     "retold",
     "wire_path",
     "with_value",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _WORD = re.compile(r"\w+")
+#: The value of an attribute that is no declaration of XML.
+_ATTRIBUTE = re.compile(rb"""(\s(?!xmlns|version|encoding|standalone)[\w:.-]+=["'])[^"'<>]*(["'])""")
 #: A text of XML between its tags, which may be escaped: some wires put a document into a string of another.
 _TEXT = re.compile(rb"(>|&gt;)[^<>&]+(<|&lt;)")
 
@@ -202,6 +205,12 @@ def retold(body: bytes, word: Any) -> bytes | None:
     for path in places:
         document = with_value(document, path, word)
     return json.dumps(document, ensure_ascii=False).encode() if places else None
+
+
+def relabelled(body: bytes, word: Any) -> bytes | None:
+    """Replace the value of every attribute of an XML document by one; None where there is none."""
+    text, values = _ATTRIBUTE.subn(lambda each: each[1] + str(word).encode("ascii") + each[2], body)
+    return text if values else None
 
 
 def forgeries(request: WireRequest, later: WireRequest, *, flips: int = 16) -> Iterator[tuple[str, WireRequest]]:

@@ -41,8 +41,12 @@ def personal_data_stays_hidden(subject: Subject) -> Iterator[str]:
 
 
 def _personal(order: OrderContent) -> set[str]:
-    """Collect the personal values of an order, but for those that it also has where they are nobody's."""
-    people = {value for party in (order.sender, order.recipient) for value in _of_person(party)}
+    """Collect the personal values of an order, but for those that it also has where they are nobody's.
+
+    An organization's name is nobody's, though the mail is for it.
+    """
+    parties = (order.sender, order.recipient)
+    people = {value for party in parties for value in _of_person(party) if value != party.organization}
     public = order.model_dump(mode="json", exclude={"sender", "recipient"})
     return people - {value for _, value in leaves(public) if isinstance(value, str)} - {None}
 

@@ -10,6 +10,8 @@ from govpost.adapters.protocols.content import VOLATILE
 from govpost.schemas import (
     Amend,
     Amended,
+    Batch,
+    Batched,
     Cancel,
     Cancelled,
     Command,
@@ -335,6 +337,9 @@ def _yes_to(command: Command | Denied) -> tuple[Result, ...]:
         case Place(order=order):
             number = "01HGGY4B5R0000000000000AB1"
             return (Placed(order.portal_ref, number), Placed(order.portal_ref, number, is_repeat=True))
+        case Batch(commands=commands):
+            answers = zip(*map(_yes_to, commands), strict=True)
+            return tuple(Batched(tuple(each for each in answer if isinstance(each, Placed))) for answer in answers)
         case Record():
             return (Noted(), Noted(strays=1))
         case _:

@@ -33,7 +33,7 @@ from govpost.tests.conformance.stories import (
     stranger,
 )
 from govpost.tests.conformance.subject import Finding, Subject
-from govpost.tests.conformance.variations import GARBAGE, retold
+from govpost.tests.conformance.variations import GARBAGE, relabelled, retold
 
 __all__ = [
     "busy_waits_as_asked",
@@ -326,7 +326,8 @@ def odd_replies_are_not_taken(subject: Subject) -> Iterator[str]:
 def unknown_codes_are_not_taken(subject: Subject) -> Iterator[str]:
     """A good answer in which every value is replaced by one that the contract doesn't know is never a yes."""
     for moment in at_each_call(subject):
-        bodies = [body for word in _ODD_WORDS if (body := retold(moment.good.body, word)) is not None]
+        retellings = (retell(moment.good.body, word) for retell in (retold, relabelled) for word in _ODD_WORDS)
+        bodies = [body for body in retellings if body is not None]
         yield from _called(moment, [WireReply(200, moment.good.headers, body) for body in bodies], _NOT_TAKEN)
 
 
