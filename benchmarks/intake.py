@@ -62,7 +62,7 @@ def intake(*, is_quick: bool) -> list[Figure]:
 
 def _ours(folder: Path, number: int, *, seed: int) -> tuple[Load, int]:
     """Send to the daemon, with nobody to deliver to; returns also how many orders a commit held."""
-    with closed_port() as nobody, serving(write_settings(folder, portal_url=nobody, post_url=nobody)) as daemon:
+    with closed_port() as nobody, serving(write_settings(folder, yukuaiban=nobody, post_url=nobody)) as daemon:
         load = _send(daemon.url, number, seed=seed)
         units, commits = (daemon.figure(f"govpost_commit_units_{part}") for part in ("sum", "count"))
     return load, max(1, round(units / commits))

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,7 @@ from typing import Any
 
 import requests
 
-from govpost.mocks.postal import DEMO_SECRET
-from govpost.mocks.yukuaiban import DEMO_APP_ID, DEMO_APP_KEY, DEMO_APP_SECRET
+from benchmarks.systems import section
 
 __all__ = [
     "Daemon",
@@ -33,21 +32,11 @@ __all__ = [
 
 _CLI = "govpost.gateway.cli"
 _DEADLINE_S = 120.0
-_SETTINGS = f"""\
+_SETTINGS = """\
 [ingress]
 port = 0
 [api]
 tokens = ["benchmark-token-of-nobody"]
-[portals.yukuaiban]
-base_url = "{{portal_url}}"
-app_id = "{DEMO_APP_ID}"
-app_secret = "{DEMO_APP_SECRET}"
-app_key = "{DEMO_APP_KEY}"
-backend = "post"
-[backends.post]
-adapter = "webhook"
-url = "{{post_url}}/orders"
-secret = "{DEMO_SECRET}"
 """
 _MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)
 
@@ -81,12 +70,21 @@ class Daemon:
         self.process.wait()
 
 
-def write_settings(folder: Path, *, portal_url: str, post_url: str) -> Path:
-    """Write a settings file whose ledger lies in `folder`."""
+def write_settings(folder: Path, *, post_url: str, **portals: str) -> Path:
+    """Write a settings file whose ledger lies in `folder`, with these portals at these addresses."""
     path = folder / "govpost.toml"
-    path.write_text(_SETTINGS.format(portal_url=portal_url, post_url=post_url), encoding="utf-8")
+    sections = [
+        _toml("backends.post", {"adapter": "webhook", **section("webhook", url=post_url)}),
+        *(_toml(f"portals.{key}", {"backend": "post", **section(key, url=url)}) for key, url in portals.items()),
+    ]
+    path.write_text(_SETTINGS + "".join(sections), encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def _toml(title: str, values: Mapping[str, Any]) -> str:
+    """Write texts, numbers and lists of them: for these TOML is JSON."""
+    return f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def start_daemon(settings: Path) -> Daemon:
