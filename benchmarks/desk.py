@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal
-from govpost.gateway.ledger import Batch, Claim, Ledger, Next, Settlement
-from govpost.gateway.relay import Destination
+from govpost.gateway.ledger import Batch, Claim, Ledger, Settlement
+from govpost.gateway.relay import Destination, Tried, judge_batch
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.worker import utc_now
 from govpost.mocks._synthetic import s10_number
@@ -32,19 +32,26 @@ class Desk:
         return claims.result().batches
 
     def settle(self, batches: Iterable[Batch]) -> int:
-        """Settle as taken, each for itself, as a worker does; returns how many deliveries that were."""
+        """Settle as taken, as a worker does; returns how many deliveries that were."""
         settled = [
             self.ledger.settle(
-                Settlement(claim=claim, outcome=_taken(claim), next=Next.SETTLE, started_at=utc_now()),
+                settlement,
                 worker_id=_WORKER,
                 pause_base_s=self.relay.pause_base_s,
                 pause_cap_s=self.relay.pause_cap_s,
                 breakages_to_pause=self.relay.breakages_to_pause,
             )
             for batch in batches
-            for claim in batch
+            for settlement in self._judge(batch)
         ]
         return sum(future.result().counts for future in settled)
+
+    def _judge(self, batch: Batch) -> list[Settlement]:
+        now = utc_now()
+        tried = [Tried(_taken(claim), is_uncertain=False) for claim in batch]
+        return judge_batch(
+            batch, tried, manifest=self.destination.manifest, settings=self.relay, started_at=now, now=now
+        )
 
     def _render(self, _name: str, owed: Owed | OwedRefusal) -> Document:
         if isinstance(owed, OwedRefusal):

@@ -24,6 +24,7 @@ __all__ = [
     "mock",
     "mock_state",
     "module",
+    "module_output",
     "serving",
     "start_daemon",
     "wait_for",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _CLI = "govpost.gateway.cli"
+_ROOT = Path(__file__).parents[1]
 _DEADLINE_S = 120.0
 _SETTINGS = """\
 [ingress]
@@ -60,7 +62,7 @@ class Daemon:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def figure(self, name: str) -> float:
-        """Read one figure without labels off /metrics."""
+        """Read one figure off /metrics, named with its labels as it stands there."""
         lines = requests.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
@@ -126,12 +128,22 @@ def mock(key: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def module(name: str) -> Iterator[str]:
     """Run a server of this package that prints its address first."""
-    root = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-m", name], cwd=root, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", name], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield _first_line(process)
     finally:
         _stop(process)
+
+
+def module_output(name: str, *arguments: object, folder: Path) -> str:
+    """Run a program of this package to its end, its log in `folder`; gives what it printed."""
+    command = [sys.executable, "-m", name, *map(str, arguments)]
+    log = folder / f"{name}.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} ended: {log.read_text(encoding='utf-8')[-2000:]}")
+    return done.stdout
 
 
 def mock_state(url: str) -> dict[str, Any]:
