@@ -168,8 +168,8 @@ class _Connection(asyncio.Protocol):
 
     def send(self, request: bytes, *, due_at: float) -> None:
         """Send a request that has been due since then."""
-        if self._transport is None:
-            raise ConnectionError("it is not connected")
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionError("the server hung up")
         self._received = b""
         self._due_at = due_at
         self._transport.write(request)
