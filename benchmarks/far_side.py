@@ -10,11 +10,10 @@ from secrets import token_hex
 from threading import Thread
 from typing import Any, TypeVar
 
-from benchmarks.systems import MOCKS, section
+from benchmarks.systems import load_far_side
 from govpost.adapters.registry import load_adapter
 from govpost.gateway.worker import utc_now
 from govpost.mocks.base import CarrierMock, Mock
-from govpost.mocks.registry import load_mock
 from govpost.schemas import Conversation, Source, WireReply, WireRequest
 
 __all__ = ["FarSide", "converse", "listen_to", "samples"]
@@ -32,10 +31,10 @@ class FarSide:
         self.key = key
         self._begins_at = utc_now()
         self._calls = 0
-        self.mock: Mock = load_mock(MOCKS.get(key, key))(now=self.now)
+        self.mock: Mock = load_far_side(key)(now=self.now)
         self.mock.url = _ADDRESS
         #: Which of the roles it plays is for whoever asks to find out.
-        self.adapter: Any = load_adapter(key).build(section(key, url=_ADDRESS), section=key)
+        self.adapter: Any = load_adapter(key).build(self.mock.settings(), section=key)
         self.source = Source(now=self.now, token=lambda: token_hex(16))
 
     def now(self) -> datetime:
