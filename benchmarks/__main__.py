@@ -9,10 +9,13 @@ import typer
 from benchmarks.backlog import backlog, restart
 from benchmarks.batches import batches
 from benchmarks.codecs import codecs
+from benchmarks.court import court
 from benchmarks.end_to_end import end_to_end
 from benchmarks.intake import intake
+from benchmarks.labels import labels
 from benchmarks.report import Figure, show
 from benchmarks.sm2 import sm2
+from benchmarks.vehicle import vehicle
 from govpost.gateway.log import configure_logging
 
 BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
@@ -23,6 +26,9 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "batches": batches,
     "codecs": codecs,
     "sm2": sm2,
+    "court": court,
+    "labels": labels,
+    "vehicle": vehicle,
 }
 
 

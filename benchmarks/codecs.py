@@ -13,7 +13,7 @@ from typing import Any
 
 from ulid import ULID
 
-from benchmarks.far_side import FarSide, converse, listen_to, samples
+from benchmarks.far_side import FarSide, converse, listen_to, order_of, samples
 from benchmarks.report import Figure, middle
 from govpost.adapters.base import DeliveryKind, Outbound, Owed, Page, Polled, Receives
 from govpost.adapters.registry import adapter_keys
@@ -168,8 +168,7 @@ class _System(FarSide):
 
     def _telling(self, adapter: Outbound, place: Place, serial: int) -> _Task:
         """Tell all that comes first, and give the last."""
-        facts = {"order_id": str(ULID()), "portal": self.key, "accepted_at": self.now()}
-        order = Order.model_validate({**dict(place.order), **facts})
+        order = order_of(self.key, dict(place.order))
         tells = [status for status in _STORY if status in adapter.manifest.tells]
         *_, last = [self._writing(adapter, self._update(order, status, serial)) for status in tells]
         return last

@@ -1,7 +1,7 @@
 """An adapter and its mock in one process: requests are handed from one to the other, and a clock is common to both."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,13 +10,15 @@ from secrets import token_hex
 from threading import Thread
 from typing import Any, TypeVar
 
+from ulid import ULID
+
 from benchmarks.systems import load_far_side
 from govpost.adapters.registry import load_adapter
 from govpost.gateway.worker import utc_now
 from govpost.mocks.base import CarrierMock, Mock
-from govpost.schemas import Conversation, Source, WireReply, WireRequest
+from govpost.schemas import Conversation, Order, Source, WireReply, WireRequest
 
-__all__ = ["FarSide", "converse", "listen_to", "samples"]
+__all__ = ["FarSide", "converse", "listen_to", "order_of", "samples"]
 
 T = TypeVar("T")
 
@@ -55,6 +57,11 @@ def samples(key: str, kind: str) -> Iterator[Any]:
         order = folder / wire.name.replace(".wire.json", ".order.json")
         if wire.name.endswith(".wire.json") and order.is_file():
             yield json.loads((wire if kind == "wire" else order).read_text(encoding="utf-8"))
+
+
+def order_of(key: str, content: Mapping[str, Any]) -> Order:
+    """Make the order that a gateway makes of what a portal said."""
+    return Order.model_validate({**content, "order_id": str(ULID()), "portal": key, "accepted_at": utc_now()})
 
 
 def converse(conversation: Conversation[T], answer: Callable[[WireRequest], WireReply]) -> T:

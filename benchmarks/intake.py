@@ -1,12 +1,10 @@
 """Orders a second over HTTP: signed, sealed, durable before the answer."""
 
-import sqlite3
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.bare_store import replay
 from benchmarks.load import Load, drive, to_bytes
 from benchmarks.processes import closed_port, module, serving, write_settings
 from benchmarks.report import Figure, middle, percentile
@@ -15,8 +13,6 @@ from govpost.mocks.yukuaiban import YukuaibanMock, new_orders
 __all__ = ["build_requests", "intake", "is_success"]
 
 _CONNECTIONS = 32
-#: What an order leaves in the ledger, in the order it is written.
-_TABLES = ("nonces", "orders", "lookups", "deliveries")
 
 
 def build_requests(number: int, *, url: str, seed: int = 0) -> list[bytes]:
@@ -41,7 +37,7 @@ def intake(*, is_quick: bool) -> list[Figure]:
             ours.append(load)
             cpu.append(cpu_s / number)
             bare.append(_send(bare_url, number, seed=seed))
-            replays.append(number / _replay(Path(folder), group=group))
+            replays.append(number / replay(Path(folder), group=group))
     rate, ceiling, commits = (
         middle([load.per_second for load in ours]),
         middle([load.per_second for load in bare]),
@@ -78,37 +74,3 @@ def _ours(folder: Path, number: int, *, seed: int) -> tuple[Load, int, float]:
 
 def _send(url: str, number: int, *, seed: int) -> Load:
     return drive(url, build_requests(number, url=url, seed=seed), is_wanted=is_success, connections=_CONNECTIONS)
-
-
-def _replay(folder: Path, *, group: int) -> float:
-    """Write the rows of a ledger into one with the same tables, `group` orders a commit; returns seconds."""
-    with sqlite3.connect(folder / "govpost.db") as ledger:
-        tables = [
-            row[0]
-            for row in ledger.execute(
-                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type DESC"
-            )
-        ]
-        rows = {table: ledger.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES}
-    bare = sqlite3.connect(folder / "bare.db", isolation_level=None)
-    for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY", *tables):
-        bare.execute(statement)
-    groups = -(-len(rows["orders"]) // group)
-    begun = time.perf_counter()
-    for index in range(groups):
-        bare.execute("BEGIN IMMEDIATE")
-        for table, all_rows in rows.items():
-            _insert(bare, table, _share(all_rows, index, groups))
-        bare.execute("COMMIT")
-    seconds = time.perf_counter() - begun
-    bare.close()
-    return seconds
-
-
-def _share(rows: list[Sequence[object]], index: int, groups: int) -> list[Sequence[object]]:
-    return rows[index * len(rows) // groups : (index + 1) * len(rows) // groups]
-
-
-def _insert(bare: sqlite3.Connection, table: str, rows: list[Sequence[object]]) -> None:
-    if rows:
-        bare.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from benchmarks.systems import section
+from govpost.mocks._demo_daemon import toml_value
 
 __all__ = [
     "Daemon",
@@ -85,8 +86,7 @@ def write_settings(folder: Path, *, post_url: str, **portals: str) -> Path:
 
 
 def _toml(title: str, values: Mapping[str, Any]) -> str:
-    """Write texts, numbers and lists of them: for these TOML is JSON."""
-    return f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    return f"[{title}]\n" + "".join(f"{name} = {toml_value(value)}\n" for name, value in values.items())
 
 
 def start_daemon(settings: Path) -> Daemon:

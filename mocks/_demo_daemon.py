@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from govpost.mocks.base import CarrierMock, JsonObject, Mock, PortalMock
 
-__all__ = ["API_TOKEN", "Daemon", "DaemonError", "write_settings"]
+__all__ = ["API_TOKEN", "Daemon", "DaemonError", "toml_value", "write_settings"]
 
 API_TOKEN = "demo-token-of-nobody"  # noqa: S105 - says itself that it is none
 
@@ -77,15 +77,15 @@ def _backend(carrier: CarrierMock, portals: Sequence[PortalMock]) -> JsonObject:
 
 def _lines(sections: Sequence[tuple[str, JsonObject]]) -> Iterator[str]:
     for head, values in sections:
-        yield from (head, *(f"{name} = {_toml(value)}" for name, value in values.items()), "")
+        yield from (head, *(f"{name} = {toml_value(value)}" for name, value in values.items()), "")
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
     """Write a value as TOML has it: all but tables as JSON does."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{toml_value(name)} = {toml_value(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -92,6 +92,29 @@ def test_intake_beside_sm2_is_measured_against_intake_alone() -> None:
     _assert_ratio(figures, "p99_beside_ms")
 
 
+def test_a_courts_batch_is_measured_beside_its_xml_and_its_rows() -> None:
+    """Every task of the batch is taken, and the cost of one is that of the batch's."""
+    figures = _run("court")
+    assert (figures["tasks"], figures["not_taken"]) == (20, 0)
+    assert figures["task_cpu_us"] == pytest.approx(figures["batch_cpu_s"] / 20 * 1e6, rel=1e-3)
+    _assert_ratio(figures, "batch_cpu_s")
+
+
+def test_labels_are_measured_beside_bare_pages() -> None:
+    """Labels are made, with their letters in them."""
+    figures = _run("labels")
+    assert figures["labels"] == 5
+    assert figures["size_kib"] > 5
+    _assert_ratio(figures, "per_cpu_s")
+
+
+def test_write_backs_are_measured_beside_zeeps_transport() -> None:
+    """Each record is told twice each way, and the portal hears each write-back once."""
+    figures = _run("vehicle")
+    assert (figures["writes"], figures["told_amiss"]) == (40, 0)
+    _assert_ratio(figures, "per_cpu_s")
+
+
 def _assert_ratio(figures: dict[str, Any], name: str) -> None:
     bare = figures[f"{name}_bare"]
     assert min(bare, figures[name]) > 0
