@@ -45,6 +45,7 @@ from govpost.schemas.identifiers import check_citizen_id, check_mobile
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_bytes())
 EXAMPLE = EXAMPLES["court_waybill"]
 EXAMPLE_BODY = base64.b64decode(EXAMPLE["body_base64"])
+SAMPLES = Path(__file__).parents[2] / "schemas" / "wire" / "court_waybill" / "samples"
 EXAMPLE_AT = datetime.fromtimestamp(int(EXAMPLE["timestamp"]) / 1000, UTC)
 NUMBER, OTHER_NUMBER = "EA969294768CN", "EB000000005CN"
 ORDER_ID, OTHER_ORDER_ID = "01HGK0000000000000000000AB", "01HGK0000000000000000000AC"
@@ -1131,6 +1132,10 @@ class StubGateway(Mock):
         """Not needed."""
         raise NotImplementedError
 
+    def settings(self) -> JsonObject:
+        """Say nothing."""
+        return {}
+
     def state(self) -> JsonObject:
         """Say nothing."""
         return {}
@@ -1383,7 +1388,38 @@ class TestSending:
         """What is no XML is sent as it is; what is no text is not."""
         assert court.hand_over({"xml": "<RenWu>某"}).body == encode("<RenWu>某")
         with pytest.raises(UnfitError, match="xml"):
-            court.hand_over({"task": TASKS[0]})
+            court.hand_over({"xml": 7})
+
+    @pytest.mark.parametrize("name", ["no_receipt", "organization", "person", "unknown_members"])
+    def test_hand_over_sample(self, court: CourtWaybillMock, name: str) -> None:
+        """A sample becomes the very task that stands beside it as XML, with all that its batch says of it."""
+        document, written = (SAMPLES / f"{name}.wire.{kind}" for kind in ("json", "xml"))
+        batch = parse(court.hand_over(json.loads(document.read_bytes())).body, where="", code="")
+        check(batch, code="")
+        expected = parse(written.read_bytes(), where="", code="")
+        (made,), (meant,) = tasks_of(batch), tasks_of(expected)
+        check(made, code="")
+        of_all = {attribute: value for attribute, value in expected.attrib.items() if attribute != "pch"}
+        assert [(each.tag, (each.text or "").strip(), each.attrib) for each in made.iterdescendants()] == [
+            (each.tag, (each.text or "").strip(), each.attrib) for each in meant.iterdescendants()
+        ]
+        assert {**batch.attrib, **made.attrib} == {**of_all, **meant.attrib, "pch": batch.get("pch")}
+
+    @pytest.mark.parametrize(
+        "change", [{"AnYou": "\x00"}, {"AnYou": "\ud800"}, {"rwid": 7}, {"fydm": None}, {"WenShu": [7]}, {"HuiZhi": True}]
+    )
+    def test_hand_over_unsayable(self, court: CourtWaybillMock, change: JsonObject) -> None:
+        """What is neither text nor object, and no character of XML, cannot be said."""
+        sample = json.loads((SAMPLES / "person.wire.json").read_bytes())
+        with pytest.raises(UnfitError):
+            court.hand_over({**sample, **change})
+
+    def test_moments(self, court: CourtWaybillMock) -> None:
+        """However still the clock stands, no two requests have one timestamp: it is all that tells them apart."""
+        stamps = [court.wrap(b"x").headers["X-Timestamp"] for _ in range(3)]
+        assert len(set(stamps)) == 3
+        assert stamps == sorted(stamps)
+        assert int(stamps[-1]) - int(stamps[0]) == 2
 
     def test_changed_task(self, court: CourtWaybillMock, stub: StubGateway) -> None:
         """What a task asks follows a correction until the gateway has taken it."""
@@ -1549,8 +1585,58 @@ class TestFromSettings:
         assert isinstance(result.exception, ConfigurationError)
 
 
+class TestSaying:
+    """What the court says of itself: settings, codes and answers."""
+
+    def test_settings(self, court: CourtWaybillMock) -> None:
+        """A court built from its own settings has the same keys."""
+        other = CourtWaybillMock.from_settings({"portals": {"court_waybill": court.settings()}})
+        assert (other.sign_cert, other.certs) == (court.sign_cert, court.certs)
+        assert court.settings()["base_url"] == court.url
+
+    def test_settings_of_another_gateway(self) -> None:
+        """Of a key that is not the demo one the court knows the public half only, and gives no settings."""
+        with pytest.raises(ConfigurationError, match="sign_key"):
+            CourtWaybillMock(certs={"g": new_key_pair().public}).settings()
+
+    @pytest.mark.parametrize("code", CourtWaybillMock.results)
+    def test_say(self, court: CourtWaybillMock, clock: Clock, code: str) -> None:
+        """Every result is a signed YingDa with that code; nothing is done."""
+        reply = court.say(code, WireRequest("POST", "/hc"))
+        document = parse(reply.body, where="", code="")
+        check(document, code="")
+        assert document.get("dm") == code
+        signed = signed_bytes(reply.headers["X-Timestamp"], reply.body)
+        signature = base64.b64decode(reply.headers["X-Signature"])
+        assert is_signed(signed, signature, by=[DEMO_COURT_KEY.public])
+        assert court.state()["traces"] == 0
+        assert abs(int(reply.headers["X-Timestamp"]) / 1000 - clock().timestamp()) < 1
+
+    def test_codes(self) -> None:
+        """Every code that the contract lists has a meaning, and no receipt is a status."""
+        assert sorted(CourtWaybillMock.statuses) == [f"{number:02}" for number in range(1, 12)]
+        assert sorted(CourtWaybillMock.reasons) == ["01", "02", "03", "04", "05", "06", "07", "99"]
+        assert sorted(CourtWaybillMock.results) == ["0", "1", "2", "3", "8", "9"]
+
+    def test_heard(self, court: CourtWaybillMock, gateway: Gateway) -> None:
+        """What was heard has its reason and its body, of a receipt's pictures only what they are."""
+        gateway.label()
+        gateway.trace("07", yydm="03")
+        heard = court.heard()[-1]
+        assert (heard.status, heard.reason) == ("07", "03")
+        assert (heard.body["kind"], heard.body["zt"], heard.body["contents"]) == ("GuiJi", "07", [])
+
+
 class TestTasks:
     """Sample and synthetic tasks."""
+
+    def test_good_samples(self, court: CourtWaybillMock) -> None:
+        """The batches as they are handed over: whole, but for the tasks that must be refused."""
+        assert [len(sample.legs) for sample in court.samples()] == [1, 25, 10]
+        for sample in court.samples():
+            batch = parse(court.hand_over(sample.document).body, where="", code="")
+            assert [task.get("rwid") for task in tasks_of(batch)] == list(sample.legs)
+            assert {task.find("{*}AnHao").text for task in tasks_of(batch)}.isdisjoint({"2023渝民初"})
 
     def test_samples(self) -> None:
         """The three samples are batches of 1, 25 and 12 good tasks, two of which have an impossible case number."""
