@@ -20,8 +20,9 @@ help:  ## say what can be made
 demo: install  ## mocks of all systems, gateway and relay on loopback ports; every sample order to its end
 	$(BIN)/govpost demo
 
-test: install  ## the whole test suite
-	$(BIN)/python -m pytest $(TEST_ARGS)
+# A file's tests share a worker, and with it what is dear to set up.
+test: install  ## the whole test suite, a worker for each processor
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(TEST_ARGS)
 
 check: lint types test  ## what CI runs: lint, types, tests (the wheel's contents among them)
 

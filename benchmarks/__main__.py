@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from benchmarks.backlog import backlog, restart
+from benchmarks.batches import batches
+from benchmarks.codecs import codecs
 from benchmarks.end_to_end import end_to_end
 from benchmarks.intake import intake
 from benchmarks.report import Figure, show
+from benchmarks.sm2 import sm2
 from govpost.gateway.log import configure_logging
 
 BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
@@ -17,6 +20,9 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "end_to_end": end_to_end,
     "backlog": backlog,
     "restart": restart,
+    "batches": batches,
+    "codecs": codecs,
+    "sm2": sm2,
 }
 
 

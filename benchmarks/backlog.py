@@ -2,23 +2,18 @@
 
 import tempfile
 import time
-from concurrent.futures import Future
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.desk import Desk, at_desk
 from benchmarks.filling import fill
 from benchmarks.processes import closed_port, mock, mock_state, serving, start_daemon, wait_for, write_settings
 from benchmarks.report import Figure, middle
-from govpost.adapters.base import Document, Owed
 from govpost.gateway.gateway import Gateway
-from govpost.gateway.ledger import Next, Settlement
-from govpost.gateway.ledger.claims import Claim
-from govpost.gateway.worker import utc_now
-from govpost.mocks._synthetic import s10_number
-from govpost.schemas import Outcome, OutcomeKind
 
 __all__ = ["backlog", "restart"]
 
-_WORKER = "01BENCHMARKBENCHMARKBENCHM"
 _AT_ONCE = 32
 _ROUNDS = 5
 
@@ -46,59 +41,38 @@ def backlog(*, is_quick: bool) -> list[Figure]:
 def _filled(folder: Path, depth: int, per_round: int, nobody: str) -> Path:
     """Make a ledger that is still `depth` deep after all rounds but the warm-up's remainder."""
     folder.mkdir()
-    settings = write_settings(folder, portal_url=nobody, post_url=nobody)
+    settings = write_settings(folder, yukuaiban=nobody, post_url=nobody)
     fill(settings, depth + (_ROUNDS + 1) * per_round)
     return settings
 
 
 def _costs(settings: dict[int, Path], per_round: int) -> dict[int, float]:
     """Work through `per_round` deliveries of each ledger in turn; returns the median seconds of one delivery."""
-    gateways = {depth: Gateway.from_toml(path) for depth, path in settings.items()}
     measured: dict[int, list[float]] = {depth: [] for depth in settings}
-    try:
-        for gateway in gateways.values():
-            gateway.ledger.register(_WORKER, holds_lock=False).result()
-            _work(gateway, per_round)
+    with ExitStack() as stack:
+        desks = {depth: stack.enter_context(_desk(path)) for depth, path in settings.items()}
+        for desk in desks.values():
+            _work(desk, per_round)
         for _ in range(_ROUNDS):
-            for depth, gateway in gateways.items():
-                measured[depth].append(_work(gateway, per_round) / per_round)
-        for gateway in gateways.values():
-            gateway.ledger.retire(_WORKER, probe_after_s=0).result()
-    finally:
-        for gateway in gateways.values():
-            gateway.close()
+            for depth, desk in desks.items():
+                measured[depth].append(_work(desk, per_round) / per_round)
     return {depth: middle(rounds) for depth, rounds in measured.items()}
 
 
-def _work(gateway: Gateway, number: int) -> float:
+@contextmanager
+def _desk(settings: Path) -> Iterator[Desk]:
+    with Gateway.from_toml(settings) as gateway:
+        post = next(each for each in gateway.destinations if each.name == "post")
+        with at_desk(gateway.ledger, post, gateway.settings.relay) as desk:
+            yield desk
+
+
+def _work(desk: Desk, number: int) -> float:
     begun = time.perf_counter()
     done = 0
     while done < number:
-        claims = gateway.ledger.claim(
-            "post", worker_id=_WORKER, most=_AT_ONCE, render=lambda name, owed: _render(gateway, name, owed)
-        ).result()
-        for settled in [_settle(gateway, claim) for claim in claims.claims]:
-            settled.result()
-        done += len(claims.claims)
+        done += desk.settle(desk.claim(_AT_ONCE))
     return time.perf_counter() - begun
-
-
-def _render(gateway: Gateway, name: str, owed: Owed) -> Document:
-    document: Document = gateway.backends[name].adapter.render(owed)
-    return document
-
-
-def _settle(gateway: Gateway, claim: Claim) -> Future[bool]:
-    relay = gateway.settings.relay
-    serial = int.from_bytes(claim.owed.delivery_id[-4:].encode())
-    taken = Outcome(OutcomeKind.TAKEN, waybill_no=s10_number("EA", serial))  # type: ignore[arg-type]  # made to be one
-    return gateway.ledger.settle(
-        Settlement(claim=claim, outcome=taken, next=Next.SETTLE, started_at=utc_now()),
-        worker_id=_WORKER,
-        pause_base_s=relay.pause_base_s,
-        pause_cap_s=relay.pause_cap_s,
-        breakages_to_pause=relay.breakages_to_pause,
-    )
 
 
 def _memory(settings: Path) -> tuple[float, float, float]:
@@ -123,7 +97,7 @@ def restart(*, is_quick: bool) -> list[Figure]:
     """Kill the daemon while it delivers, start it again, and wait until the post receives something."""
     depth, rounds = (300, 1) if is_quick else (100_000, 5)
     with tempfile.TemporaryDirectory() as name, mock("postal", Path(name)) as post_url, closed_port() as nobody:
-        settings = write_settings(Path(name), portal_url=nobody, post_url=post_url)
+        settings = write_settings(Path(name), yukuaiban=nobody, post_url=post_url)
         fill(settings, depth)
         ups, firsts = zip(*(_kill_and_return(settings, post_url) for _ in range(rounds)), strict=True)
         twice = mock_state(post_url)["placed_twice"]

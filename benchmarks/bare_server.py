@@ -36,6 +36,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=65,
     )
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve([listener]))

@@ -1,6 +1,5 @@
 """Orders a second all the way: accepted, placed at the post, the waybill reported to the portal."""
 
-import asyncio
 import tempfile
 import threading
 import time
@@ -8,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import requests
 from ulid import ULID
-from uvloop import new_event_loop
 
+from benchmarks.bare_client import carry
 from benchmarks.intake import build_requests, is_success
 from benchmarks.load import Load, drive
 from benchmarks.processes import mock, mock_state, serving, wait_for, write_settings
@@ -23,6 +21,7 @@ from govpost.gateway.worker import system_source, utc_now
 from govpost.mocks._synthetic import s10_number
 from govpost.mocks.yukuaiban import YukuaibanMock, new_orders
 from govpost.schemas import Event, Order, Place, Status, Update, WireRequest
+from govpost.schemas.identifiers import check_waybill_no
 
 __all__ = ["end_to_end"]
 
@@ -40,7 +39,7 @@ def end_to_end(*, is_quick: bool) -> list[Figure]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             with mock("postal", folder) as post_url, mock("yukuaiban", folder) as portal_url:
-                settings = write_settings(folder, portal_url=portal_url, post_url=post_url)
+                settings = write_settings(folder, yukuaiban=portal_url, post_url=post_url)
                 waybills = _count_waybills(number, seed=seed)
                 seconds, cpu_s = _ours(settings, number, waybills, portal_url=portal_url, seed=seed)
                 ours.append(number / seconds)
@@ -96,57 +95,40 @@ def _bare(settings: Path, number: int, urls: Sequence[str], *, seed: int) -> flo
         requests.post(f"{url}/__mock__/reset", timeout=30).raise_for_status()
     with Gateway.from_toml(settings) as gateway:
         placements, tellings = _calls(gateway, number, seed=seed + 1_000)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_send_all(placements, tellings))
+    return carry((placements, tellings))
 
 
 def _calls(gateway: Gateway, number: int, *, seed: int) -> tuple[list[WireRequest], list[WireRequest]]:
     source, portal = system_source(utc_now), YukuaibanMock()
-    yukuaiban, post = gateway.portals["yukuaiban"].adapter, gateway.backends["post"].adapter
+    door, adapters = gateway.portals["yukuaiban"].door, {each.name: each.adapter for each in gateway.destinations}
+    if door is None:
+        raise TypeError("the portal has no door")
     placements, tellings = [], []
     for serial, made in enumerate(new_orders(number, seed=seed)):
-        command = yukuaiban.read(portal.build_create(*made), utc_now()).command
+        command = door.read(portal.build_create(*made), utc_now()).command
         if not isinstance(command, Place):
             raise TypeError("a synthetic order does not fit")
         numbers = {"order_id": str(ULID()), "portal": "yukuaiban", "accepted_at": utc_now()}
         order = Order.model_validate({**dict(command.order), **numbers})
-        placements.append(_request(post, Owed(str(ULID()), DeliveryKind.PLACE, order, utc_now()), source))
-        tellings += [
-            _request(
-                yukuaiban, Owed(str(ULID()), DeliveryKind.UPDATE, order, utc_now(), _told(order, leg, serial)), source
-            )
-            for leg in range(1, _legs(made[0]) + 1)
-        ]
+        placement = Owed(str(ULID()), DeliveryKind.PLACE, order, utc_now())
+        placements.append(_request(adapters["post"], placement, source))
+        told = [_told(order, leg, serial) for leg in range(1, _legs(made[0]) + 1)]
+        owed = [Owed(str(ULID()), DeliveryKind.UPDATE, order, utc_now(), update) for update in told]
+        tellings += [_request(adapters["yukuaiban"], each, source) for each in owed]
     return placements, tellings
 
 
 def _told(order: Order, leg: int, serial: int) -> Update:
-    number = s10_number(_SERVICES[leg], serial)
+    number = check_waybill_no(s10_number(_SERVICES[leg], serial))
     event = {"event_id": f"{leg}", "status": Status.NUMBERED, "occurred_at": utc_now(), "leg": leg}
     return Update(
         order_id=order.order_id,
         event=Event.model_validate(event),
         status=Status.NUMBERED,
         leg=leg,  # type: ignore[arg-type]  # 1 or 2
-        waybill_no=number,  # type: ignore[arg-type]  # made to be one
+        waybill_no=number,
     )
 
 
 def _request(adapter: Outbound, owed: Owed, source: Any) -> WireRequest:
     return next(adapter.send((adapter.render(owed),), source))
-
-
-async def _send_all(*calls: Sequence[WireRequest]) -> float:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        begun = time.perf_counter()
-        lines = [iter(line) for line in calls]
-        await asyncio.gather(*(_send_each(session, line) for line in lines for _ in range(_CONNECTIONS)))
-        return time.perf_counter() - begun
-
-
-async def _send_each(session: aiohttp.ClientSession, line: Any) -> None:
-    for request in line:
-        headers = dict(request.headers)
-        async with session.request(request.method, request.url, data=request.body, headers=headers) as response:
-            response.raise_for_status()
-            await response.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from govpost.gateway.gateway import Gateway
-from govpost.gateway.ledger._rows import new_id
+from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger.keyfile import KeyFile
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.worker import utc_now

@@ -34,11 +34,12 @@ def is_success(answer: bytes) -> bool:
 def intake(*, is_quick: bool) -> list[Figure]:
     """Measure intake, beside a bare endpoint of the same server and bare SQLite commits of the same rows."""
     number, rounds = (300, 1) if is_quick else (6_000, 3)
-    ours, bare, replays = [], [], []
+    ours, bare, replays, cpu = [], [], [], []
     for seed in range(rounds):
         with tempfile.TemporaryDirectory() as folder, module("benchmarks.bare_server") as bare_url:
-            load, group = _ours(Path(folder), number, seed=seed)
+            load, group, cpu_s = _ours(Path(folder), number, seed=seed)
             ours.append(load)
+            cpu.append(cpu_s / number)
             bare.append(_send(bare_url, number, seed=seed))
             replays.append(number / _replay(Path(folder), group=group))
     rate, ceiling, commits = (
@@ -51,6 +52,7 @@ def intake(*, is_quick: bool) -> list[Figure]:
         Figure("orders_per_s", rate, "orders taken a second, 32 connections", at_least=1_200),
         Figure("p50_ms", percentile(latencies, 0.5) * 1e3, "half are answered within, ms"),
         Figure("p99_ms", percentile(latencies, 0.99) * 1e3, "99 in 100 are answered within, ms"),
+        Figure("cpu_per_order_ms", middle(cpu) * 1e3, "processor time of the daemon for an order, ms"),
         Figure("bare_uvicorn_per_s", ceiling, "bare uvicorn endpoint, requests a second"),
         Figure("of_bare_uvicorn", rate / ceiling, "ours, as a share of that"),
         Figure("bare_sqlite_per_s", commits, "bare SQLite group commit of the same rows, orders a second"),
@@ -60,12 +62,18 @@ def intake(*, is_quick: bool) -> list[Figure]:
     ]
 
 
-def _ours(folder: Path, number: int, *, seed: int) -> tuple[Load, int]:
-    """Send to the daemon, with nobody to deliver to; returns also how many orders a commit held."""
-    with closed_port() as nobody, serving(write_settings(folder, portal_url=nobody, post_url=nobody)) as daemon:
-        load = _send(daemon.url, number, seed=seed)
+def _ours(folder: Path, number: int, *, seed: int) -> tuple[Load, int, float]:
+    """Send to the daemon, with nobody to deliver to.
+
+    Returns also how many orders a commit held, and processor seconds of the daemon.
+    """
+    with closed_port() as nobody, serving(write_settings(folder, yukuaiban=nobody, post_url=nobody)) as daemon:
+        ready = build_requests(number, url=daemon.url, seed=seed)
+        cpu_before = daemon.cpu_s()
+        load = drive(daemon.url, ready, is_wanted=is_success, connections=_CONNECTIONS)
+        cpu_s = daemon.cpu_s() - cpu_before
         units, commits = (daemon.figure(f"govpost_commit_units_{part}") for part in ("sum", "count"))
-    return load, max(1, round(units / commits))
+    return load, max(1, round(units / commits)), cpu_s
 
 
 def _send(url: str, number: int, *, seed: int) -> Load:

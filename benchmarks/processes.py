@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,7 @@ from typing import Any
 
 import requests
 
-from govpost.mocks.postal import DEMO_SECRET
-from govpost.mocks.yukuaiban import DEMO_APP_ID, DEMO_APP_KEY, DEMO_APP_SECRET
+from benchmarks.systems import section
 
 __all__ = [
     "Daemon",
@@ -25,6 +24,7 @@ __all__ = [
     "mock",
     "mock_state",
     "module",
+    "module_output",
     "serving",
     "start_daemon",
     "wait_for",
@@ -32,22 +32,13 @@ __all__ = [
 ]
 
 _CLI = "govpost.gateway.cli"
+_ROOT = Path(__file__).parents[1]
 _DEADLINE_S = 120.0
-_SETTINGS = f"""\
+_SETTINGS = """\
 [ingress]
 port = 0
 [api]
 tokens = ["benchmark-token-of-nobody"]
-[portals.yukuaiban]
-base_url = "{{portal_url}}"
-app_id = "{DEMO_APP_ID}"
-app_secret = "{DEMO_APP_SECRET}"
-app_key = "{DEMO_APP_KEY}"
-backend = "post"
-[backends.post]
-adapter = "webhook"
-url = "{{post_url}}/orders"
-secret = "{DEMO_SECRET}"
 """
 _MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)
 
@@ -71,7 +62,7 @@ class Daemon:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def figure(self, name: str) -> float:
-        """Read one figure without labels off /metrics."""
+        """Read one figure off /metrics, named with its labels as it stands there."""
         lines = requests.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
@@ -81,12 +72,21 @@ class Daemon:
         self.process.wait()
 
 
-def write_settings(folder: Path, *, portal_url: str, post_url: str) -> Path:
-    """Write a settings file whose ledger lies in `folder`."""
+def write_settings(folder: Path, *, post_url: str, **portals: str) -> Path:
+    """Write a settings file whose ledger lies in `folder`, with these portals at these addresses."""
     path = folder / "govpost.toml"
-    path.write_text(_SETTINGS.format(portal_url=portal_url, post_url=post_url), encoding="utf-8")
+    sections = [
+        _toml("backends.post", {"adapter": "webhook", **section("webhook", url=post_url)}),
+        *(_toml(f"portals.{key}", {"backend": "post", **section(key, url=url)}) for key, url in portals.items()),
+    ]
+    path.write_text(_SETTINGS + "".join(sections), encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def _toml(title: str, values: Mapping[str, Any]) -> str:
+    """Write texts, numbers and lists of them: for these TOML is JSON."""
+    return f"[{title}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def start_daemon(settings: Path) -> Daemon:
@@ -128,12 +128,22 @@ def mock(key: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def module(name: str) -> Iterator[str]:
     """Run a server of this package that prints its address first."""
-    root = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-m", name], cwd=root, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", name], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield _first_line(process)
     finally:
         _stop(process)
+
+
+def module_output(name: str, *arguments: object, folder: Path) -> str:
+    """Run a program of this package to its end, its log in `folder`; gives what it printed."""
+    command = [sys.executable, "-m", name, *map(str, arguments)]
+    log = folder / f"{name}.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        done = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} ended: {log.read_text(encoding='utf-8')[-2000:]}")
+    return done.stdout
 
 
 def mock_state(url: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a benchmark hands back: figures with units, targets where there are any, a small table and a JSON line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -22,6 +22,8 @@ class Figure:
     meaning: str
     at_least: float | None = None
     at_most: float | None = None
+    #: The same of something that does no more than must be, measured in the same run.
+    bare: float | None = None
 
     @property
     def is_met(self) -> bool | None:
@@ -31,6 +33,11 @@ class Figure:
         return (self.at_least is None or self.value >= self.at_least) and (
             self.at_most is None or self.value <= self.at_most
         )
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours against the bare one."""
+        return None if self.bare is None else self.value / self.bare
 
     @property
     def target(self) -> str:
@@ -52,13 +59,30 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def show(name: str, figures: Sequence[Figure]) -> None:
     """Print the table, then the JSON line."""
+    has_bare = any(figure.bare is not None for figure in figures)
     table = Table(title=name, title_justify="left")
-    for heading in ("figure", "value", "target", ""):
-        table.add_column(heading, justify="right" if heading == "value" else "left")
-    marks = {True: "met", False: "MISSED", None: ""}
+    table.add_column("figure")
+    for heading in ("value", *(("bare", "ratio") if has_bare else ())):
+        table.add_column(heading, justify="right")
+    table.add_column("target")
+    table.add_column("")
     for figure in figures:
-        table.add_row(figure.meaning, f"{figure.value:,.4g}", figure.target, marks[figure.is_met])
-    Console(width=110).print(table)
-    line = {"benchmark": name, **{figure.name: round(figure.value, 6) for figure in figures}}
+        numbers = (figure.value, *((figure.bare, figure.ratio) if has_bare else ()))
+        table.add_row(figure.meaning, *map(_text, numbers), figure.target, _MARKS[figure.is_met])
+    Console(width=120).print(table)
+    values = {key: round(value, 6) for figure in figures for key, value in _members(figure)}
     missed = [figure.name for figure in figures if figure.is_met is False]
-    print(json.dumps(line | {"missed": missed}), flush=True)
+    print(json.dumps({"benchmark": name, **values, "missed": missed}), flush=True)
+
+
+_MARKS = {True: "met", False: "MISSED", None: ""}
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else f"{number:,.4g}"
+
+
+def _members(figure: Figure) -> Iterator[tuple[str, float]]:
+    yield figure.name, figure.value
+    if figure.bare is not None and figure.ratio is not None:
+        yield from ((f"{figure.name}_bare", figure.bare), (f"{figure.name}_of_bare", figure.ratio))

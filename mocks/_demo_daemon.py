@@ -100,23 +100,32 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command("serve"), cwd=self._settings.parent, env=_environment(), stderr=log
-            )
-        try:
-            port = self._wait_for(self._find_port)
-            self.url = f"http://127.0.0.1:{port}"
-            self._wait_for(self._is_ready)
-        except BaseException:
-            self.stop()
-            raise
+        self._start(_environment())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _start(self, environment: Mapping[str, str]) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("serve"), cwd=self._settings.parent, env=environment, stderr=log
+            )
+        try:
+            self.url = self.url or f"http://127.0.0.1:{self._wait_for(self._find_port)}"
+            self._wait_for(self._is_ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def crash(self) -> None:
+        """End it with SIGKILL, in the middle of whatever it does, and start it again on the same port."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._start({**_environment(), "GOVPOST_INGRESS__PORT": self.url.rpartition(":")[2]})
 
     def stop(self) -> None:
         """Stop it as an operator would."""
@@ -178,7 +187,10 @@ class Daemon:
         return next((record["port"] for record in started), None)
 
     def _is_ready(self) -> bool:
-        return requests.get(f"{self.url}/readyz", timeout=10).ok
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=10).ok
+        except requests.ConnectionError:
+            return False
 
     def _wait_for(self, look: Callable[[], Any]) -> Any:
         gives_up_at = time.monotonic() + _START_WITHIN_S

@@ -18,7 +18,7 @@ from govpost.mocks._demo_checks import (
 )
 from govpost.mocks._demo_daemon import Daemon, DaemonError
 from govpost.mocks._demo_stories import Course, Tale, hear
-from govpost.mocks.base import CarrierMock, Mock, PortalMock
+from govpost.mocks.base import CarrierMock, Mock, PortalMock, Sample
 from govpost.schemas import Status, WireReply, WireRequest
 
 __all__ = ["Row", "Rows", "Show", "Summary"]
@@ -83,8 +83,11 @@ class Summary:
 class Show:
     """All sample orders, and the systems that they pass between."""
 
-    def __init__(self, daemon: Daemon, portals: list[PortalMock], carriers: list[CarrierMock], begun: float) -> None:
+    def __init__(
+        self, daemon: Daemon, portals: list[PortalMock], carriers: list[CarrierMock], *, begun: float, kills: int
+    ) -> None:
         self._daemon = daemon
+        self._kills = kills
         self._portals = {portal.key: portal for portal in portals}
         self._carriers = {carrier.key: carrier for carrier in carriers}
         self._begun = begun
@@ -102,6 +105,7 @@ class Show:
         self._ended: list[Tale] = []
         self._find_at = 0.0
         self._problems: list[str] = []
+        self._crashes = 0
 
     @property
     def seconds(self) -> float:
@@ -117,6 +121,7 @@ class Show:
             sending = [pool.submit(self._hand_over, portal) for portal in self._portals.values()]
             while not self._is_over(sending) and self.seconds < _GIVE_UP_AFTER_S:
                 self._go_on()
+                self._crash()
                 look()
                 time.sleep(_LOOK_EVERY_S)
         self._listen()
@@ -188,14 +193,31 @@ class Show:
     def _heard_of(self, tale: Tale) -> Course:
         return self._heard.get((tale.portal.key, tale.portal_ref), {})
 
+    def _crash(self) -> None:
+        """Kill the gateway as often as it was asked for, the times spread over the orders' ends."""
+        crashed = self._crashes
+        if crashed < self._kills and len(self._ended) * (self._kills + 1) >= len(self._legs) * crashed:
+            self._crashes += 1
+            self._daemon.crash()
+
     def _hand_over(self, portal: PortalMock) -> None:
         """Send everything twice, or offer it twice."""
         with requests.Session() as session:
             for sample in portal.samples():
                 for _ in range(2):
-                    request = portal.hand_over(sample.document)
-                    if request is not None and not portal.is_taken(self._send(request, session)):
+                    if not self._is_taken(portal, sample, session):
                         raise DaemonError(f"{portal.key} was answered no to {', '.join(sample.legs)}")
+
+    def _is_taken(self, portal: PortalMock, sample: Sample, session: requests.Session) -> bool:
+        """Hand something over; again, signed anew, where the gateway died before it answered."""
+        while True:
+            request = portal.hand_over(sample.document)
+            try:
+                return request is None or portal.is_taken(self._send(request, session))
+            except requests.RequestException:
+                if self._crashes == 0 or self.seconds > _GIVE_UP_AFTER_S:
+                    raise
+                time.sleep(_LOOK_EVERY_S)
 
     def _send(self, request: WireRequest, session: requests.Session) -> WireReply:
         reply = session.request(

@@ -239,7 +239,8 @@ class PortalMock(Mock):
     #: What some of its sample orders have in common, in the words of `[[routes]]`: the demo sends these to another
     #: backend than the rest.
     apart: ClassVar[Mapping[str, str]] = MappingProxyType({"direction": "from_applicant"})
-    #: Whether what it has to hear of a delivery depends on who signed: the demo sends its orders to backends that say so.
+    #: Whether what it has to hear of a delivery depends on who signed: the demo has its orders carried by backends that
+    #: say so.
     wants_signers: ClassVar[bool] = False
     #: Backend's adapter → tables of its section → what this portal's mail needs there; the demo puts them together.
     carrier_settings: ClassVar[Mapping[str, Mapping[str, JsonObject]]] = MappingProxyType({})

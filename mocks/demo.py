@@ -59,6 +59,7 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(help="Keep settings, ledger and log in this new folder.", show_default="thrown away")
     ] = None,
+    kills: Annotated[int, typer.Option(min=0, help="Kill the gateway so often on the way, and start it again.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Carry all portals' sample orders to the doorstep and back; exit 0 if every one ended well, exactly once."""
@@ -66,7 +67,7 @@ def demo(
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with _new_folder(folder) as place:
         try:
-            summary = _run(place, seed=seed, console=Console(stderr=True))
+            summary = _run(place, seed=seed, kills=kills, console=Console(stderr=True))
         except (DaemonError, requests.RequestException) as error:
             typer.echo(f"the gateway failed: {error}", err=True)
             raise typer.Exit(1) from None
@@ -90,7 +91,7 @@ def _new_folder(folder: Path | None) -> Iterator[Path]:
     yield folder.resolve()
 
 
-def _run(folder: Path, *, seed: int, console: Console) -> Summary:
+def _run(folder: Path, *, seed: int, kills: int, console: Console) -> Summary:
     begun = time.monotonic()
     mocks = [load_mock(key)(plan=_plan(seed + turn)) for turn, key in enumerate(find_mocks())]
     portals = [mock for mock in mocks if isinstance(mock, PortalMock) and mock.samples()]
@@ -101,7 +102,7 @@ def _run(folder: Path, *, seed: int, console: Console) -> Summary:
         daemon = stack.enter_context(Daemon(write_settings(folder, portals, carriers)))
         for carrier in carriers:
             carrier.gateway_url, carrier.api_token = daemon.url, API_TOKEN
-        show = Show(daemon, portals, carriers, begun)
+        show = Show(daemon, portals, carriers, begun=begun, kills=kills)
         with _watching(show, console) as look:
             show.run(look)
         return show.summary()

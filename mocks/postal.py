@@ -94,9 +94,7 @@ _DELIVERED = Step(
     {**_office("渝中区解放碑揽投部"), "received_by": "family", "signer": {"name": "钱某某", "relation": "配偶"}},
 )
 #: A picture of a single pixel.
-_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _PROOF = {"kind": "signature", "media_type": "image/png", "data": _PNG}
 #: An adult's number, synthetic.
 _SIGNER_ID = {"id_type": "111", "id_no": "500108196905244643"}

@@ -116,11 +116,14 @@ def _note(order: Order) -> str:
 
 
 def _pickup(order: Order) -> JsonObject | None:
-    """Ask for a courier where the item is with people, in the appointment's window; none comes for a counter's."""
+    """Ask for a courier where the item is with people, in the appointment's window; none comes for a counter's.
+
+    Without an appointment nobody waits at a certain hour: then it goes with the next round.
+    """
     method = _PUSH_METHODS.get(order.mode)
     if method is None or order.direction is Direction.TO_APPLICANT:
         return None
-    pickup = {"logisticsOrderNo": leg_numbers(order)[0], "pushMethod": method}
+    pickup = {"logisticsOrderNo": leg_numbers(order)[0], "pushMethod": method if order.appointment else ON_ROUND}
     if order.appointment:
         pickup["pickupPreBeginTime"] = DASHED.encode(order.appointment.start_at)
         pickup["pickupPreEndTime"] = DASHED.encode(order.appointment.end_at)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from govpost.adapters.registry import adapter_keys
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -60,3 +62,37 @@ def test_restart_after_a_kill_is_measured() -> None:
     figures = _run("restart")
     assert 0 < figures["up_s"] <= figures["first_delivery_s"] <= figures["slowest_s"]
     assert figures["placed_twice"] == 0
+
+
+def test_batches_are_measured_against_single_calls_and_a_bare_client() -> None:
+    """The same updates are told both ways, each once, in batches with fewer requests; the gain is of the figures."""
+    figures = _run("batches")
+    assert (figures["updates"], figures["told_amiss"]) == (120, 0)
+    assert figures["in_batches_calls"] < figures["one_by_one_calls"] == figures["updates"]
+    gain = figures["in_batches_per_cpu_s"] / figures["one_by_one_per_cpu_s"]
+    assert figures["gain"] == pytest.approx(gain, rel=1e-3)
+    _assert_ratio(figures, "in_batches_per_cpu_s")
+
+
+def test_every_adapter_has_its_codecs_measured() -> None:
+    """No adapter is left out, whatever it is: of each there is what it reads or writes, and the mocks find it fit."""
+    figures = _run("codecs")
+    assert (figures["unmeasured"], figures["unfit"]) == (0, 0)
+    jobs = [name for name in figures if name.endswith("_us")]
+    assert {key for key in adapter_keys() if any(name.startswith(f"{key}_") for name in jobs)} == set(adapter_keys())
+    for name in jobs:
+        _assert_ratio(figures, name)
+
+
+def test_intake_beside_sm2_is_measured_against_intake_alone() -> None:
+    """Every order is taken, with SM2 and without, and the ratio is that of the two."""
+    figures = _run("sm2")
+    assert (figures["unwanted"], figures["lost"]) == (0, 0)
+    assert figures["p99_ratio"] == pytest.approx(figures["p99_beside_ms"] / figures["p99_alone_ms"], rel=1e-3)
+    _assert_ratio(figures, "p99_beside_ms")
+
+
+def _assert_ratio(figures: dict[str, Any], name: str) -> None:
+    bare = figures[f"{name}_bare"]
+    assert min(bare, figures[name]) > 0
+    assert figures[f"{name}_of_bare"] == pytest.approx(figures[name] / bare, rel=1e-3)

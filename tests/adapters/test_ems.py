@@ -452,10 +452,10 @@ def test_a_courier_is_asked_for_where_people_send(direction, mode, method):
     assert document.get("030001", {}).get("pushMethod") == method
 
 
-def test_a_pickup_without_an_appointment_has_no_window():
-    """The courier comes when one can."""
-    pickup = _rendered(_order("collect", appointment=None))["030001"]
-    assert pickup == {"logisticsOrderNo": "01HGW0000000000000000000AC", "pushMethod": "2"}
+def test_a_pickup_without_an_appointment_goes_with_the_next_round():
+    """Nobody waits at a certain hour, so no window is asked for."""
+    pickup = _rendered(_order("collect", appointment=None, mode="doorstep"))["030001"]
+    assert (pickup["pushMethod"], {name for name in pickup if "Time" in name}) == ("2", set())
 
 
 @pytest.mark.parametrize("body", [json.dumps([{"waybillNo": NUMBERS[0]}]), {"waybillNo": NUMBERS[0]}])

@@ -9,7 +9,18 @@ from typing import Any, Generic, TypeVar
 from govpost.adapters.base import Document, Inbound, Owed, Page
 from govpost.mocks.base import CarrierMock, Mock, PortalMock, UnfitError
 from govpost.mocks.faults import FaultKind
-from govpost.schemas import Batch, Command, Denied, Outcome, OutcomeKind, Presence, Refuse, Source, WireReply, WireRequest
+from govpost.schemas import (
+    Batch,
+    Command,
+    Denied,
+    Outcome,
+    OutcomeKind,
+    Presence,
+    Refuse,
+    Source,
+    WireReply,
+    WireRequest,
+)
 from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 from govpost.tests.conformance.subject import Finding, Subject
 

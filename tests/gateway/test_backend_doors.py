@@ -223,7 +223,7 @@ def test_a_full_disk_asks_to_push_again(post: Post) -> None:
     """What is not stored is not acknowledged."""
     order_id = post.place()
     with post.served.full_disk():
-        assert post.push([post.trace(order_id, "203")]).json()["code"] == "S00001"
+        assert post.push([post.trace(order_id, "203")]).json()["code"] == "B00001"
     assert post.push([post.trace(order_id, "203")]).json()["code"] == "00000"
     assert post.ledger.read_order(order_id).row.status is Status.COLLECTED
 

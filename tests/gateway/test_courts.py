@@ -150,7 +150,7 @@ def barcodes(pdf: bytes) -> set[str]:
 
 
 def test_a_batch_comes_back_as_labels(town: Town) -> None:
-    """Each task gets an order, a number, and a label as a PDF whose barcode says the number; the post mails each once."""
+    """Each task gets an order, a number, and a label whose barcode says the number; the post mails each once."""
     request = town.court.build_batch(new_batch(5, seed=3))
     answer = town.ask(request)
     assert answer.codes == ["0"] * 5
