@@ -1406,7 +1406,8 @@ class TestSending:
         assert {**batch.attrib, **made.attrib} == {**of_all, **meant.attrib, "pch": batch.get("pch")}
 
     @pytest.mark.parametrize(
-        "change", [{"AnYou": "\x00"}, {"AnYou": "\ud800"}, {"rwid": 7}, {"fydm": None}, {"WenShu": [7]}, {"HuiZhi": True}]
+        "change",
+        [{"AnYou": "\x00"}, {"AnYou": "\ud800"}, {"rwid": 7}, {"fydm": None}, {"WenShu": [7]}, {"HuiZhi": True}],
     )
     def test_hand_over_unsayable(self, court: CourtWaybillMock, change: JsonObject) -> None:
         """What is neither text nor object, and no character of XML, cannot be said."""
