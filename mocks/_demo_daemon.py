@@ -49,7 +49,8 @@ def write_settings(folder: Path, portals: Sequence[PortalMock], carriers: Sequen
     """Write a settings file whose ledger lies in `folder`: every portal sends to a backend, and some to the next."""
     sections = [(f"[{name}]", values) for name, values in _SETTINGS.items()]
     sections += [(f"[backends.{carrier.key}]", _backend(carrier, portals)) for carrier in carriers]
-    for turn, portal in enumerate(portals):
+    # Those that cannot go everywhere take their turn last, so that the others' mail is spread all the same.
+    for turn, portal in enumerate(sorted(portals, key=lambda portal: portal.wants_signers)):
         fit = [carrier for carrier in carriers if carrier.names_signers or not portal.wants_signers] or carriers
         first, second = (fit[(turn + more) % len(fit)].key for more in (0, 1))
         pace = {"poll_every_s": _POLL_EVERY_S} if portal.is_polled else {}

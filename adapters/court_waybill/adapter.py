@@ -110,8 +110,8 @@ class CourtWaybill:
         denied = self._seals.denied(request.headers, request.body, at=at)
         if denied:
             return Inbound(denied, context=_Asked(at))
-        nonce = f"{request.headers['X-Cert-Id']} {request.headers['X-Timestamp']}"
         digest = sm.sm3(request.body)
+        nonce = f"{request.headers['X-Cert-Id']} {request.headers['X-Timestamp']} {digest.hex()}"
         if request.method != "POST" or not request.path.endswith("/batches"):
             return Inbound(Denied(Problem.INVALID, "there is no such call"), nonce, digest, _Asked(at))
         try:

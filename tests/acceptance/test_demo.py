@@ -21,6 +21,9 @@ ORDERS = {key: sum(len(sample.legs) for sample in portal.samples()) for key, por
 EVERYWHERE = {"busy", "error", "error_after", "latency", "reset"}
 OWN = {
     "chuanyu_tongban": {"expired_key", "stale_nonce"},
+    "court_waybill": {
+        *("bad_signature", "entity", "expired_key", "stale_answer", "truncated", "unsure", "wrong_encoding"),
+    },
     "ems": {"duplicate", "early_push", "nameless", "repeated_serial", "unsure"},
     "postal": {"duplicate"},
     "quanyu_tongban": {"broken_item", "lost_cursor", "partial_batch", "repeated_page", "stale_nonce"},

@@ -130,7 +130,15 @@ class Story:
     def _owe(self, kind: DeliveryKind, update: Update | None) -> Owed:
         self._owed += 1
         delivery_id = f"{self.order.order_id[:-4]}{self._owed:04d}"
-        return Owed(delivery_id, kind, self.order, NOW, update, self.settled)
+        return Owed(delivery_id, kind, self.order, NOW, update, self.settled, self._history(update))
+
+    def _history(self, update: Update | None) -> tuple[Event, ...]:
+        """Give what moved the order before and was not taken back, and the update's event: where that is asked for."""
+        if update is None or not self.bench.subject.manifest.needs_history:
+            return ()
+        events = [*(settled.event for settled in self.settled), update.event]
+        revoked = {event.revokes for event in events}
+        return tuple(event for event in events if event.event_id not in revoked and event.revokes is None)
 
     def _event(self, status: Status, leg: Leg, corrects: Owed | None, members: dict[str, Any]) -> Event:
         facts: dict[str, Any] = {"event_id": f"event-{self._owed + 1}", "leg": leg, "office": _OFFICE}

@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 _WORD = re.compile(r"\w+")
-#: The value of an attribute that is no declaration of XML.
-_ATTRIBUTE = re.compile(rb"""(\s(?!xmlns|version|encoding|standalone)[\w:.-]+=["'])[^"'<>]*(["'])""")
+#: The value of an attribute. One with a prefix is of another vocabulary than the contract's: SOAP's, XML Schema's.
+_ATTRIBUTE = re.compile(rb"""(\s(?!xmlns|version|encoding|standalone)[\w.-]+=["'])[^"'<>]*(["'])""")
 #: A text of XML between its tags, which may be escaped: some wires put a document into a string of another.
 _TEXT = re.compile(rb"(>|&gt;)[^<>&]+(<|&lt;)")
 

@@ -6,7 +6,7 @@ from govpost.schemas import Outcome, OutcomeKind, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError, MappingError, UnreadableError
 from govpost.tests.conformance.bench import converse
 from govpost.tests.conformance.subject import Contract, Finding, Sample, load_subject
-from govpost.tests.conformance.variations import retold
+from govpost.tests.conformance.variations import relabelled, retold
 
 REQUEST = WireRequest("POST", "http://127.0.0.1:9/")
 LOST = Outcome(OutcomeKind.UNKNOWN, code="timeout")
@@ -109,3 +109,22 @@ def test_rules_are_found_through_references_lists_and_parts():
 def test_a_reply_retold_has_another_value_in_every_place(body, expected):
     """Of JSON and of XML, and of XML within a text of XML; what holds no values is left alone."""
     assert retold(body, "odd") == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            b'<?xml version="1.0" encoding="GB18030"?><a xmlns="urn:a" dm="0" xx=\'ok\'/>',
+            b'<?xml version="1.0" encoding="GB18030"?><a xmlns="urn:a" dm="odd" xx=\'odd\'/>',
+        ),
+        (b'<s:a xmlns:s="urn:s" s:b="x" c="y"/>', b'<s:a xmlns:s="urn:s" s:b="x" c="odd"/>'),
+        (b'<a b=""><c>d="1"</c></a>', b'<a b="odd"><c>d="1"</c></a>'),
+        (b"<a/>", None),
+        (b'{"a":"b"}', None),
+        (b"", None),
+    ],
+)
+def test_a_reply_relabelled_has_another_value_in_every_attribute(body, expected):
+    """Namespaces, what stands in one, and the declaration stay, so that it can still be read."""
+    assert relabelled(body, "odd") == expected

@@ -15,11 +15,12 @@ from govpost.mocks._demo_checks import (
     find_unlike_ledger,
     find_wrong_mail,
 )
-from govpost.mocks._demo_daemon import _toml, write_settings
+from govpost.mocks._demo_daemon import toml_value, write_settings
 from govpost.mocks._demo_show import Row
 from govpost.mocks._demo_stories import Tale, hear
 from govpost.mocks.base import CarrierMock, PortalMock
 from govpost.mocks.chuanyu_tongban import ChuanyuTongbanMock
+from govpost.mocks.court_waybill import CourtWaybillMock
 from govpost.mocks.ems import EmsMock
 from govpost.mocks.postal import Mail, PostalMock
 from govpost.mocks.quanyu_tongban import QuanyuTongbanMock
@@ -248,6 +249,16 @@ class TestSettings:
         assert ems == {**own, "projects": {**own.get("projects", {}), "vehicle_admin": "GAWSCG"}}
         assert "projects" not in postal
 
+    def test_mail_that_must_be_signed_for(self, tmp_path: Path) -> None:
+        """A court's goes to backends that say who signed, wherever it stands among the portals; if there are any."""
+        court, other = CourtWaybillMock(), YukuaibanMock()
+        for portals in ([court, other], [other, court]):
+            written = tomllib.loads(write_settings(tmp_path, portals, [EmsMock(), PostalMock()]).read_text("utf-8"))
+            named = {route["backend"] for route in written["routes"] if route["portal"] == "court_waybill"}
+            assert named | {written["portals"]["court_waybill"]["backend"]} == {"postal"}
+        alone = tomllib.loads(write_settings(tmp_path, [court], [EmsMock()]).read_text("utf-8"))
+        assert alone["portals"]["court_waybill"]["backend"] == "ems"
+
     def test_routes(self, document: dict[str, Any]) -> None:
         """The portals take turns at the backends, and what each sets apart goes to another."""
         assert {name: section["backend"] for name, section in document["portals"].items()} == {
@@ -275,7 +286,7 @@ class TestSettings:
     )
     def test_toml(self, value: Any) -> None:
         """Whatever a mock's settings hold is read as it was written."""
-        assert tomllib.loads(f"value = {_toml(value)}") == {"value": value}
+        assert tomllib.loads(f"value = {toml_value(value)}") == {"value": value}
 
 
 def test_rows_add_up() -> None:

@@ -15,7 +15,7 @@ from govpost.mocks.faults import FaultPlan
 from govpost.mocks.postal import COURSES, PostalMock, sign_webhook
 from govpost.schemas import Status, WireReply, WireRequest
 from govpost.schemas.event import Event
-from govpost.schemas.identifiers import check_waybill_no
+from govpost.schemas.identifiers import check_citizen_id, check_waybill_no
 from govpost.schemas.lifecycle import may_move
 
 EXAMPLES_AT = datetime.fromtimestamp(1701389550, UTC)
@@ -295,6 +295,24 @@ class TestPlaying:
         second = post.play(ORDER_ID, "returned")
         assert [event["status"] for event in second] == ["returning", "returned"]
         assert post.orders[ORDER_ID].events == first + second
+
+    @pytest.mark.parametrize(
+        ("recipient", "received_by", "relation"),
+        [
+            ({}, "family", "配偶"),
+            ({"kind": "person"}, "family", "配偶"),
+            ({"kind": "organization"}, "mailroom", "收发室"),
+        ],
+    )
+    def test_signers(self, post: PostalMock, recipient: dict[str, str], received_by: str, relation: str) -> None:
+        """The family signs for a person and the mailroom for an organization, with a number where it is proven."""
+        _tell(post, _event(order=_order(recipient={"name": "某", **recipient})))
+        event = Event.model_validate({k: v for k, v in post.play(ORDER_ID, "proven")[-1].items() if k != "order_id"})
+        assert event.signer is not None
+        assert (event.received_by, event.signer.relation) == (received_by, relation)
+        check_citizen_id(event.signer.id_no or "")
+        (proof,) = event.proof
+        assert proof.data.startswith(b"\x89PNG\r\n\x1a\n")
 
     def test_revoke(self, post: PostalMock) -> None:
         """A revoke takes back the delivery before it, and has no status."""
