@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
@@ -91,15 +91,23 @@ def _with_secrets(section: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Give every `<name>_file` of a portal's or backend's section as `<name>`, as the gateway does."""
     opened = dict(section)
     for group in ("portals", "backends"):
-        opened[group] = {name: _open_files(values, folder) for name, values in section.get(group, {}).items()}
+        opened[group] = {
+            name: values | dict(_read_secrets(values, folder, title=f"{group}.{name}"))
+            for name, values in section.get(group, {}).items()
+        }
     return opened
 
 
-def _open_files(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    files = {name: path for name, path in values.items() if name.endswith("_file") and isinstance(path, str)}
-    return values | {
-        name.removesuffix("_file"): (folder / path).read_text(encoding="utf-8").strip() for name, path in files.items()
-    }
+def _read_secrets(values: dict[str, Any], folder: Path, *, title: str) -> Iterator[tuple[str, str]]:
+    for name, path in values.items():
+        if not name.endswith("_file") or not isinstance(path, str):
+            continue
+        try:
+            text = (folder / path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            place = f"[{title}] {name}"
+            raise typer.BadParameter(f"{place}: the file cannot be read as text", param_hint="--config") from None
+        yield name.removesuffix("_file"), text.rstrip("\r\n")
 
 
 def _build_plan(faults: list[str], seed: int) -> FaultPlan:

@@ -158,6 +158,21 @@ def mock_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 class TestCommand:
     """`govpost mock <key>`."""
 
+    @pytest.mark.parametrize("content", [None, b"\xff"])
+    def test_secret_that_cannot_be_read(self, tmp_path: Path, content: bytes | None) -> None:
+        """It is the caller's to put right: which section and key, and no word of a fault of ours."""
+        config = tmp_path / "govpost.toml"
+        config.write_text('[portals.yukuaiban]\napp_secret_file = "secret"\n')
+        if content is not None:
+            (tmp_path / "secret").write_bytes(content)
+        command = [sys.executable, "-c", "from govpost.gateway.cli import main; main()", "mock", "yukuaiban"]
+        done = subprocess.run(
+            [*command, "--config", str(config)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 2
+        assert "[portals.yukuaiban] app_secret_file" in " ".join(done.stderr.split())
+        assert "fault of govpost" not in done.stderr
+
     def test_runs_until_sigterm(self, mock_process: subprocess.Popen[str]) -> None:
         """The first line holds the URL; keys and faults are as told; SIGTERM ends it with 0."""
         assert mock_process.stdout is not None
