@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["replay"]
 
 #: What an order leaves in the ledger, in the order it is written.
-_TABLES = ("nonces", "orders", "lookups", "deliveries")
+_TABLES = ("nonces", "orders", "lookups", "deliveries", "batches")
 
 
 def replay(folder: Path, *, group: int, clock: Callable[[], float] = time.perf_counter) -> float:

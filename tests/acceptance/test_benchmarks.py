@@ -97,7 +97,8 @@ def test_a_courts_batch_is_measured_beside_its_xml_and_its_rows() -> None:
     figures = _run("court")
     assert (figures["tasks"], figures["not_taken"]) == (20, 0)
     assert figures["task_cpu_us"] == pytest.approx(figures["batch_cpu_s"] / 20 * 1e6, rel=1e-3)
-    _assert_ratio(figures, "batch_cpu_s")
+    for name in ("batch_cpu_s", "read_cpu_ms"):
+        _assert_ratio(figures, name)
 
 
 def test_labels_are_measured_beside_bare_pages() -> None:
@@ -109,10 +110,12 @@ def test_labels_are_measured_beside_bare_pages() -> None:
 
 
 def test_write_backs_are_measured_beside_zeeps_transport() -> None:
-    """Each record is told twice each way, and the portal hears each write-back once."""
+    """Each record is told twice each way, and the portal hears each write-back once; the ratios are of the figures."""
     figures = _run("vehicle")
     assert (figures["writes"], figures["told_amiss"]) == (40, 0)
     _assert_ratio(figures, "per_cpu_s")
+    ratio = figures["per_cpu_s"] / figures["zeep_client_per_cpu_s"]
+    assert figures["of_zeep_client"] == pytest.approx(ratio, rel=1e-3)
 
 
 def _assert_ratio(figures: dict[str, Any], name: str) -> None:
