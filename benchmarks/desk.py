@@ -35,16 +35,15 @@ class Desk:
         """Settle as taken, as a worker does; returns how many deliveries that were."""
         settled = [
             self.ledger.settle(
-                settlement,
+                self._judge(batch),
                 worker_id=_WORKER,
                 pause_base_s=self.relay.pause_base_s,
                 pause_cap_s=self.relay.pause_cap_s,
                 breakages_to_pause=self.relay.breakages_to_pause,
             )
             for batch in batches
-            for settlement in self._judge(batch)
         ]
-        return sum(future.result().counts for future in settled)
+        return sum(future.result().counted for future in settled)
 
     def _judge(self, batch: Batch) -> list[Settlement]:
         now = utc_now()

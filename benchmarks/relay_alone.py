@@ -74,10 +74,10 @@ class _CountDown(Metrics):
         self.are_taken = asyncio.Event()
         self._left = number
 
-    def delivered(self, destination: str, portal: str) -> None:
-        """Count one off."""
-        super().delivered(destination, portal)
-        self._left -= 1
+    def delivered(self, destination: str, portal: str, *, count: int) -> None:
+        """Count them off."""
+        super().delivered(destination, portal, count=count)
+        self._left -= count
         if self._left == 0:
             self.are_taken.set()
 

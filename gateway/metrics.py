@@ -42,7 +42,7 @@ class Metrics:
         self._delivered = self._counter("deliveries_taken", "Deliveries the far side has.", "destination", "portal")
         self._dead = self._counter("deliveries_dead", "Deliveries left to a person.", "destination", "portal", "reason")
         self._attempt_s = self._histogram(
-            "attempt_seconds", "How long a try took.", "destination", buckets=_ATTEMPT_BUCKETS_S
+            "attempt_seconds", "How long a try took, whatever it carried.", "destination", buckets=_ATTEMPT_BUCKETS_S
         )
         self._request_s = self._histogram(
             "request_seconds", "From a request's head to the end of its answer.", "door", buckets=_REQUEST_BUCKETS_S
@@ -63,22 +63,25 @@ class Metrics:
         """Count a portal's request that was not done; `problem` is a word of `schemas.Problem`."""
         self._denied.labels(portal, problem).inc()
 
-    def attempt(self, destination: str, kind: str, outcome: str, seconds: float) -> None:
-        """Count one try of a delivery."""
-        self._attempts.labels(destination, kind, outcome).inc()
+    def tried(self, destination: str, seconds: float) -> None:
+        """Count one try to reach a destination, whatever it carried."""
         self._attempt_s.labels(destination).observe(seconds)
 
-    def retried(self, destination: str, portal: str) -> None:
-        """Count a try that ended in waiting for the next one; `portal` is the order's."""
-        self._retried.labels(destination, portal).inc()
+    def attempt(self, destination: str, kind: str, outcome: str, *, count: int) -> None:
+        """Count tries of deliveries."""
+        self._attempts.labels(destination, kind, outcome).inc(count)
 
-    def delivered(self, destination: str, portal: str) -> None:
-        """Count a delivery that the far side has; `portal` is the order's."""
-        self._delivered.labels(destination, portal).inc()
+    def retried(self, destination: str, portal: str, *, count: int) -> None:
+        """Count tries that ended in waiting for the next one; `portal` is the orders'."""
+        self._retried.labels(destination, portal).inc(count)
 
-    def dead(self, destination: str, portal: str, reason: str) -> None:
-        """Count a delivery that is left to a person; `portal` is the order's."""
-        self._dead.labels(destination, portal, reason).inc()
+    def delivered(self, destination: str, portal: str, *, count: int) -> None:
+        """Count deliveries that the far side has; `portal` is the orders'."""
+        self._delivered.labels(destination, portal).inc(count)
+
+    def dead(self, destination: str, portal: str, reason: str, *, count: int) -> None:
+        """Count deliveries that are left to a person; `portal` is the orders'."""
+        self._dead.labels(destination, portal, reason).inc(count)
 
     def commit(self, size: int, seconds: float) -> None:
         """Count one commit of the ledger and its units."""

@@ -39,20 +39,24 @@ def system_source(clock: Callable[[], datetime]) -> Source:
 class Meter(Protocol):
     """Where figures go; `Metrics` in the daemon."""
 
-    def attempt(self, destination: str, kind: str, outcome: str, seconds: float) -> None:
-        """Count one attempt."""
+    def tried(self, destination: str, seconds: float) -> None:
+        """Count one try to reach a destination, whatever it carried."""
         ...
 
-    def retried(self, destination: str, portal: str) -> None:
-        """Count one delivery that goes out again."""
+    def attempt(self, destination: str, kind: str, outcome: str, *, count: int) -> None:
+        """Count attempts of deliveries."""
         ...
 
-    def delivered(self, destination: str, portal: str) -> None:
-        """Count one delivery that was taken."""
+    def retried(self, destination: str, portal: str, *, count: int) -> None:
+        """Count deliveries that go out again."""
         ...
 
-    def dead(self, destination: str, portal: str, reason: str) -> None:
-        """Count one dead letter."""
+    def delivered(self, destination: str, portal: str, *, count: int) -> None:
+        """Count deliveries that were taken."""
+        ...
+
+    def dead(self, destination: str, portal: str, reason: str, *, count: int) -> None:
+        """Count dead letters."""
         ...
 
 
@@ -123,19 +127,19 @@ class _Desk:
         """Lease what is due."""
         return self.ledger.claim(name, worker_id=self.worker_id, most=most, render=self.render)
 
-    def settle(self, settlement: Settlement) -> Future[Settled]:
-        """Store how an attempt ended."""
+    def settle(self, settlements: Sequence[Settlement]) -> Future[Settled]:
+        """Store how the attempts of one request ended."""
         return self.ledger.settle(
-            settlement,
+            settlements,
             worker_id=self.worker_id,
             pause_base_s=self.settings.pause_base_s,
             pause_cap_s=self.settings.pause_cap_s,
             breakages_to_pause=self.settings.breakages_to_pause,
         )
 
-    def note_settled(self, settlement: Settlement, settled: Settled) -> None:
-        """Say what an attempt told of the destination: a pause is a person's business."""
-        facts = {"destination": settlement.claim.destination, "reason": settlement.outcome.kind.value}
+    def note_settled(self, first: Settlement, settled: Settled) -> None:
+        """Say what a request told of the destination: a pause is a person's business."""
+        facts = {"destination": first.claim.destination, "reason": first.outcome.kind.value}
         if settled.paused_until is not None:
             _log.error("destination.paused", until_at=str(settled.paused_until), **facts)
         if settled.opened:
@@ -148,37 +152,40 @@ class _Desk:
         settlements = judge_batch(
             batch, tried, manifest=manifest, settings=self.settings, started_at=started_at, now=now
         )
-        for settlement in settlements:
-            self._report(settlement, (now - started_at).total_seconds())
+        if self.meter is not None:
+            self.meter.tried(batch[0].destination, (now - started_at).total_seconds())
+        for alike in _alike(settlements):
+            self._report(alike)
         return settlements
 
-    def _report(self, settlement: Settlement, seconds: float) -> None:
+    def _report(self, alike: Sequence[Settlement]) -> None:
+        """Say once what became of all that ended in the same way."""
+        settlement, count = alike[0], len(alike)
         claim, outcome = settlement.claim, settlement.outcome
         facts = {
             "destination": claim.destination,
-            "order_id": claim.order_id,
-            "delivery_id": claim.delivery_id,
+            **_names(alike),
             "kind": claim.kind.value,
             "attempt": claim.attempts,
             "outcome": outcome.kind.value,
             "code": outcome.code,
         }
         if self.meter is not None:
-            self.meter.attempt(claim.destination, claim.kind.value, outcome.kind.value, seconds)
+            self.meter.attempt(claim.destination, claim.kind.value, outcome.kind.value, count=count)
         portal = claim.portal
         match settlement.next:
             case Next.SETTLE:
                 _log.info("delivery.taken" if outcome.kind is OutcomeKind.TAKEN else "delivery.refused", **facts)
                 if self.meter is not None:
-                    self.meter.delivered(claim.destination, portal)
+                    self.meter.delivered(claim.destination, portal, count=count)
             case Next.RETRY:
                 if self.meter is not None:
-                    self.meter.retried(claim.destination, portal)
+                    self.meter.retried(claim.destination, portal, count=count)
                 _log.warning("delivery.retry_scheduled", due_at=str(settlement.due_at), **facts)
             case Next.BURY:
                 _log.error("delivery.dead", reason=str(settlement.dead_reason), **facts)
                 if self.meter is not None:
-                    self.meter.dead(claim.destination, portal, str(settlement.dead_reason))
+                    self.meter.dead(claim.destination, portal, str(settlement.dead_reason), count=count)
 
     def broken_adapter(self, batch: Batch, error: Exception, *, has_left: bool) -> list[Tried]:
         """Judge an adapter that raised what it may not: a person must see the trace; what did not leave is not sent."""
@@ -203,6 +210,27 @@ def _log_failed(destination: str, delivery_id: str, error: Exception) -> None:
         error=type(error).__name__,
         exc_info=error,
     )
+
+
+def _alike(settlements: Iterable[Settlement]) -> Iterable[list[Settlement]]:
+    """Put together what differs in nothing but which delivery it is."""
+    groups: dict[tuple[object, ...], list[Settlement]] = {}
+    for each in settlements:
+        claim, outcome = each.claim, each.outcome
+        said = (outcome.kind, outcome.code, each.next, each.due_at, each.dead_reason)
+        groups.setdefault((claim.kind, claim.portal, claim.attempts, *said), []).append(each)
+    return groups.values()
+
+
+def _names(alike: Sequence[Settlement]) -> dict[str, object]:
+    claims = [each.claim for each in alike]
+    if len(claims) == 1:
+        return {"order_id": claims[0].order_id, "delivery_id": claims[0].delivery_id}
+    return {
+        "deliveries": len(claims),
+        "order_ids": list(dict.fromkeys(claim.order_id for claim in claims)),
+        "delivery_ids": [claim.delivery_id for claim in claims],
+    }
 
 
 #: What runs beside the deliveries until it is told to stop, over the same connections.
@@ -357,20 +385,25 @@ class AsyncWorker:
             tried = await transport.drive(conversation, may_send=gate, is_cpu_heavy=destination.is_cpu_heavy("send"))
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
             tried = self._desk.broken_adapter(batch, error, has_left=gate.has_opened)
-        # In the batch's order, so that what follows in a lane is settled behind its head.
-        await asyncio.gather(*map(self._settle, self._desk.judge(batch, tried, started_at)))
+        await self._settle(self._desk.judge(batch, tried, started_at))
 
-    async def _settle(self, settlement: Settlement) -> None:
-        """Store how an attempt ended, as soon as the ledger can be written: until then the lease is nobody else's."""
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Store how a request ended, as soon as the ledger can be written: until then the leases are nobody else's."""
         while True:
             try:
-                settled = await asyncio.wrap_future(self._desk.settle(settlement))
+                settled = await asyncio.wrap_future(self._desk.settle(settlements))
                 break
             except LedgerUnavailableError as error:
                 _log.error("ledger.unavailable", error=str(error))
                 await asyncio.sleep(self._settings.idle_poll_s)
-        self._desk.note_settled(settlement, settled)
-        self._set((settlement.claim.portal, settlement.claim.destination))
+            except Exception:
+                if len(settlements) == 1:
+                    raise
+                # One of them is at fault, and fails alone.
+                await asyncio.gather(*(self._settle([each]) for each in settlements))
+                return
+        self._desk.note_settled(settlements[0], settled)
+        self._set({name for each in settlements for name in (each.claim.portal, each.claim.destination)})
 
     @staticmethod
     async def _abandon(tasks: set[asyncio.Task[None]]) -> None:
@@ -459,14 +492,26 @@ class SyncWorker:
             tried = self._transport.drive(attempt(destination, batch, self._desk.source), may_send=gate)
         except Exception as error:  # noqa: BLE001 - the relay's outermost loop: nothing may stop the lanes
             tried = self._desk.broken_adapter(batch, error, has_left=gate.has_opened)
-        settlements = self._desk.judge(batch, tried, started_at)
-        settled = [self._desk.settle(settlement) for settlement in settlements]
-        for settlement, future in zip(settlements, settled, strict=True):
-            self._desk.note_settled(settlement, future.result())
+        self._settle(self._desk.judge(batch, tried, started_at), report)
+
+    def _settle(self, settlements: Sequence[Settlement], report: RelayReport) -> None:
+        try:
+            settled = self._desk.settle(settlements).result()
+        except LedgerUnavailableError:
+            raise
+        except Exception:
+            if len(settlements) == 1:
+                raise
+            # One of them is at fault, and fails alone.
+            for each in settlements:
+                self._settle([each], report)
+            return
+        self._desk.note_settled(settlements[0], settled)
+        for each in settlements:
             report.attempts += 1
-            report.taken += settlement.next is Next.SETTLE
-            report.retried += settlement.next is Next.RETRY
-            report.dead += settlement.next is Next.BURY
+            report.taken += each.next is Next.SETTLE
+            report.retried += each.next is Next.RETRY
+            report.dead += each.next is Next.BURY
 
 
 def utc_now() -> datetime:

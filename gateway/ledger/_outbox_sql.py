@@ -11,21 +11,29 @@ __all__ = [
     "ATTEMPT",
     "BURY",
     "END",
+    "END_ANYWAY",
     "FOLLOWERS",
     "HEADS",
     "HISTORY",
-    "HOLDER",
     "LEASE",
     "NEXT_DUE",
     "ORPHANS",
     "RECLAIM",
     "REFUSED",
     "SETTLED_BEFORE",
+    "STATE",
 ]
 
 _OWED = (
     select(
-        deliveries,
+        *(
+            deliveries.c[name]
+            for name in (
+                *("delivery_no", "delivery_id", "order_id", "rank", "kind", "state", "leg", "created_at"),
+                *("event_no", "told_status", "corrects", "command_id", "sealed_command", "call", "sealed_body"),
+                *("due_at", "attempts", "first_tried_at", "maybe_sent", "is_uncertain", "lease_no"),
+            )
+        ),
         orders.c.sealed.label("sealed_order"),
         orders.c.portal,
         orders.c.waybill_no,
@@ -103,12 +111,8 @@ HISTORY = Prepared(
     )
     .order_by(events.c.event_no)
 )
-HOLDER = Prepared(
-    select(deliveries.c.state, deliveries.c.lease_no, deliveries.c.worker_id, deliveries.c.kind).where(
-        deliveries.c.delivery_id == bindparam("did")
-    )
-)
-END = Prepared(
+STATE = Prepared(select(deliveries.c.state).where(deliveries.c.delivery_id == bindparam("did")))
+_END = (
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"))
     .values(
@@ -124,6 +128,9 @@ END = Prepared(
         ended_at=bindparam("end"),
     )
 )
+#: Nothing, where the lease is another's by now.
+END = Prepared(_END.where(is_state(State.LEASED), deliveries.c.lease_no == bindparam("lease")))
+END_ANYWAY = Prepared(_END)
 BURY = Prepared(
     update(deliveries)
     .where(deliveries.c.delivery_id == bindparam("did"))

@@ -1,5 +1,6 @@
 """What the units of the ledger share: sealing of rows, lanes, and how a delivery gets into one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ __all__ = [
     "open_order",
     "park",
     "promote",
+    "promote_all",
     "seal_event",
     "seal_order",
     "unpark",
@@ -128,7 +130,12 @@ def _lane_parameters(lane: Lane) -> dict[str, Any]:
 
 def promote(connection: Connection, lane: Lane, *, now: datetime) -> None:
     """Make the head of a lane due, unless it is so already, is held, or the lane is parked or paused."""
-    _PROMOTE.on(connection, {**_lane_parameters(lane), "now": now})
+    promote_all(connection, [lane], now=now)
+
+
+def promote_all(connection: Connection, lanes: Iterable[Lane], *, now: datetime) -> None:
+    """Make the heads of several lanes due, as `promote` does."""
+    _PROMOTE.each(connection, [{**_lane_parameters(lane), "now": now} for lane in lanes])
 
 
 def demote(connection: Connection, lane: Lane) -> None:

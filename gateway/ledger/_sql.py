@@ -19,25 +19,26 @@ Parameters = Mapping[str, Any]
 
 
 class Rows:
-    """What a statement returned, as named tuples."""
+    """What a statement returned, as named tuples; each is made when it is asked for."""
 
-    __slots__ = ("_rows", "rowcount")
+    __slots__ = ("_make", "_rows", "rowcount")
 
-    def __init__(self, rows: list[Any], rowcount: int) -> None:
+    def __init__(self, rows: Sequence[Any], rowcount: int, make: Callable[[Any], Any]) -> None:
         self._rows = rows
+        self._make = make
         #: Rows that an UPDATE or DELETE without RETURNING changed.
         self.rowcount = rowcount
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
+        return map(self._make, self._rows)
 
     def all(self) -> list[Any]:
         """Return every row."""
-        return self._rows
+        return list(self)
 
     def first(self) -> Any:
         """Return the first row, or None."""
-        return self._rows[0] if self._rows else None
+        return next(iter(self), None)
 
     def one_or_none(self) -> Any:
         """Return the only row, or None; raises MultipleResultsFound."""
@@ -54,7 +55,8 @@ class Rows:
 
     def scalar(self) -> Any:
         """Return the first value of the first row, or None."""
-        return self._rows[0][0] if self._rows else None
+        first = self.first()
+        return None if first is None else first[0]
 
     def scalar_one(self) -> Any:
         """Return the only row's first value; raises NoResultFound."""
@@ -78,8 +80,19 @@ class Prepared:
                 cursor.execute(compiled.text, compiled.bind(many[0]))
             else:
                 cursor.executemany(compiled.text, [compiled.bind(each) for each in many])
-            rows = compiled.read(cursor.fetchall()) if cursor.description else []
-            return Rows(rows, cursor.rowcount)
+            rows = cursor.fetchall() if cursor.description else ()
+            return Rows(rows, cursor.rowcount, compiled.read)
+        finally:
+            cursor.close()
+
+    def each(self, connection: Connection, many: Sequence[Parameters]) -> list[int]:
+        """Run an UPDATE or DELETE once for each set of parameters; returns how many rows each of them changed."""
+        if not many:
+            return []
+        compiled = self._for(connection.dialect, frozenset(many[0]))
+        cursor = connection.connection.cursor()
+        try:
+            return [cursor.execute(compiled.text, compiled.bind(each)).rowcount for each in many]
         finally:
             cursor.close()
 
@@ -120,14 +133,10 @@ class _Compiled:
             )
         ]
 
-    def read(self, rows: Sequence[Any]) -> list[Any]:
-        make, processors = self._make, self._processors
-        return [
-            make(
-                [
-                    processor(value) if processor is not None else value
-                    for processor, value in zip(processors, row, strict=True)
-                ]
-            )
-            for row in rows
-        ]
+    def read(self, row: Sequence[Any]) -> Any:
+        return self._make(
+            [
+                processor(value) if processor is not None else value
+                for processor, value in zip(self._processors, row, strict=True)
+            ]
+        )

@@ -112,7 +112,7 @@ class Settlement:
     #: What is known of the delivery after this attempt: may it be there?
     is_uncertain: bool = False
     dead_reason: DeadReason | None = None
-    #: Set for outcomes that speak of the destination as a whole.
+    #: What it says of the destination as a whole; of what travelled together, the first one is heard.
     is_breakage: bool = False
     is_lockout: bool = False
     #: False where nobody was asked: that the destination is well cannot be told from it.
@@ -121,11 +121,11 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of settling."""
+    """What came of settling what one request carried."""
 
-    #: False: the lease was lost meanwhile, and the outcome no longer counts.
-    counts: bool
-    #: The destination pauses by this attempt, until then.
+    #: How many outcomes counted; of the others the lease was lost meanwhile.
+    counted: int
+    #: The destination pauses by this request, until then.
     paused_until: datetime | None = None
     #: The destination was broken, and answers again.
     opened: bool = False

@@ -18,10 +18,11 @@ from govpost.gateway.ledger import destinations as health
 from govpost.gateway.ledger._chance import new_id
 from govpost.gateway.ledger._rows import Lane, PortalTerms, demote, promote, seal_order
 from govpost.gateway.ledger.books import Entry
+from govpost.gateway.ledger.claiming import Render
 from govpost.gateway.ledger.claims import Carriage, Claim, Claims, Settled, Settlement
 from govpost.gateway.ledger.events import Recorded, Recorder
 from govpost.gateway.ledger.orders import NewOrder, Orders, Pending, person_tokens
-from govpost.gateway.ledger.outbox import Outbox, Render
+from govpost.gateway.ledger.outbox import Outbox
 from govpost.gateway.ledger.polls import Poll
 from govpost.gateway.ledger.proofs import Proofs
 from govpost.gateway.ledger.reads import DestinationRow, Reader
@@ -380,17 +381,17 @@ class Ledger(Reader):
 
     def settle(
         self,
-        settlement: Settlement,
+        settlements: Sequence[Settlement],
         *,
         worker_id: str,
         pause_base_s: float,
         pause_cap_s: float,
         breakages_to_pause: int,
     ) -> Future[Settled]:
-        """End an attempt."""
+        """End the attempts that one request carried, together; the first one speaks of the destination for all."""
         return self._submit(
             self._outbox.settle,
-            settlement,
+            settlements,
             worker_id=worker_id,
             pause_base_s=pause_base_s,
             pause_cap_s=pause_cap_s,

@@ -188,7 +188,7 @@ def bury_placement(ledger: Ledger) -> str:
         started_at=NOW,
         dead_reason=DeadReason.REFUSED,
     )
-    ledger.settle(settlement, worker_id="w", pause_base_s=5, pause_cap_s=600, breakages_to_pause=10).result()
+    ledger.settle([settlement], worker_id="w", pause_base_s=5, pause_cap_s=600, breakages_to_pause=10).result()
     ledger.retire("w", probe_after_s=15).result()
     return claim.owed.delivery_id
 

@@ -216,9 +216,9 @@ class Bench:
             is_answer=is_answer,
         )
         self.settled = self.ledger.settle(
-            settlement, worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10
+            [settlement], worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10
         ).result()
-        return self.settled.counts
+        return self.settled.counted == 1
 
     def tell_all(self, destination: str = PORTAL) -> list[str]:
         """Deliver everything that is due, and what falls due by that; tell what was said."""

@@ -33,23 +33,23 @@ def figures(metrics: Metrics) -> dict[str, float]:
             'govpost_requests_denied_total{portal="ykb",problem="conflict"}',
         ),
         (
-            lambda metrics: metrics.attempt("post", "place", "taken", 0.1),
+            lambda metrics: metrics.attempt("post", "place", "taken", count=1),
             'govpost_attempts_total{destination="post",kind="place",outcome="taken"}',
         ),
         (
-            lambda metrics: metrics.attempt("post", "place", "taken", 0.1),
+            lambda metrics: metrics.tried("post", 0.1),
             'govpost_attempt_seconds_count{destination="post"}',
         ),
         (
-            lambda metrics: metrics.retried("post", "ykb"),
+            lambda metrics: metrics.retried("post", "ykb", count=1),
             'govpost_deliveries_retried_total{destination="post",portal="ykb"}',
         ),
         (
-            lambda metrics: metrics.delivered("post", "ykb"),
+            lambda metrics: metrics.delivered("post", "ykb", count=1),
             'govpost_deliveries_taken_total{destination="post",portal="ykb"}',
         ),
         (
-            lambda metrics: metrics.dead("post", "ykb", "refused"),
+            lambda metrics: metrics.dead("post", "ykb", "refused", count=1),
             'govpost_deliveries_dead_total{destination="post",portal="ykb",reason="refused"}',
         ),
         (lambda metrics: metrics.commit(7, 0.002), "govpost_commit_units_count"),
