@@ -171,6 +171,8 @@ def _mask_facts(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 def _clean(name: Any, value: Any) -> Any:
     if name in PERSONAL_KEYS:
         return _MASK
+    if type(value) is str:  # nearly every fact; not an Enum, which may be a str as well
+        return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, _PLAIN):

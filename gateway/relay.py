@@ -21,7 +21,7 @@ from govpost.gateway.transport import LEASE_LOST
 from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source
 from govpost.schemas.errors import BreakageError, GovpostError, UnreadableError
 
-__all__ = ["ADAPTER_FAILED", "Destination", "Tried", "attempt", "judge", "judge_batch"]
+__all__ = ["ADAPTER_FAILED", "Destination", "Tried", "apart", "attempt", "judge", "judge_batch"]
 
 #: Code of an outcome that cannot be cleared up: nobody can be asked.
 NO_PROBE = "no_probe"
@@ -127,23 +127,26 @@ def judge_batch(
 ) -> list[Settlement]:
     """Decide what becomes of what one request carried.
 
-    It speaks of the destination once, however much was in it, and what failed together is tried again together.
+    What failed together is tried again together. Of the destination the first one speaks for all.
     """
     facts: dict[str, Any] = {"manifest": manifest, "settings": settings, "started_at": started_at, "now": now}
     settlements = [judge(claim, each, **facts) for claim, each in zip(batch, tried, strict=True)]
     first = settlements[0]
-    return [first, *(_seconding(first, each) for each in settlements[1:])]
+    return [first, *(_joining(first, each) for each in settlements[1:])]
 
 
-def _seconding(first: Settlement, other: Settlement) -> Settlement:
-    is_together = other.next is Next.RETRY is first.next and other.outcome == first.outcome
-    return replace(
-        other,
-        due_at=first.due_at if is_together else other.due_at,
-        is_breakage=False,
-        is_lockout=False,
-        is_answer=False,
-    )
+def _joining(first: Settlement, other: Settlement) -> Settlement:
+    failed_together = other.next is Next.RETRY is first.next and other.outcome == first.outcome
+    return replace(other, due_at=first.due_at) if failed_together else other
+
+
+def apart(settlements: Sequence[Settlement]) -> list[list[Settlement]]:
+    """Take apart what one request carried, so that one at fault fails alone; of the destination only the first speaks.
+
+    For when the ledger cannot store all of it together.
+    """
+    quiet = (replace(each, is_breakage=False, is_lockout=False, is_answer=False) for each in settlements[1:])
+    return [[settlements[0]], *([each] for each in quiet)]
 
 
 def judge(

@@ -20,7 +20,7 @@ from govpost.gateway.gate import AsyncGate, SyncGate
 from govpost.gateway.ledger import Batch, Claims, Ledger, Next, Settled, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
 from govpost.gateway.log import get_logger
-from govpost.gateway.relay import ADAPTER_FAILED, Destination, Tried, attempt, judge_batch
+from govpost.gateway.relay import ADAPTER_FAILED, Destination, Tried, apart, attempt, judge_batch
 from govpost.gateway.settings import RelaySettings
 from govpost.gateway.transport import AsyncTransport, SyncTransport, Timeouts
 from govpost.schemas import Outcome, OutcomeKind, Source
@@ -399,8 +399,7 @@ class AsyncWorker:
             except Exception:
                 if len(settlements) == 1:
                     raise
-                # One of them is at fault, and fails alone.
-                await asyncio.gather(*(self._settle([each]) for each in settlements))
+                await asyncio.gather(*map(self._settle, apart(settlements)))
                 return
         self._desk.note_settled(settlements[0], settled)
         self._set({name for each in settlements for name in (each.claim.portal, each.claim.destination)})
@@ -502,9 +501,8 @@ class SyncWorker:
         except Exception:
             if len(settlements) == 1:
                 raise
-            # One of them is at fault, and fails alone.
-            for each in settlements:
-                self._settle([each], report)
+            for each in apart(settlements):
+                self._settle(each, report)
             return
         self._desk.note_settled(settlements[0], settled)
         for each in settlements:

@@ -7,6 +7,7 @@ rule that was broken and never repeats the value: most of these numbers are pers
 import re
 from collections.abc import Callable
 from datetime import date
+from operator import mul
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -114,7 +115,7 @@ def check_citizen_id(value: str) -> str:
         raise ValueError("a citizen ID is 17 digits and a check character, 0 to 9 or X")
     if not _birth_date_is_possible(number[6:14]):
         raise ValueError("the birth date in the citizen ID is no date")
-    total = sum(weight * int(digit) for weight, digit in zip(_CITIZEN_ID_WEIGHTS, number[:17], strict=True))
+    total = sum(map(mul, _CITIZEN_ID_WEIGHTS, map(int, number[:17])))
     if _CITIZEN_ID_CHECKS[total % 11] != number[17]:
         raise ValueError("the check character of the citizen ID is wrong")
     return number
@@ -160,7 +161,7 @@ def domestic_number_is_plausible(value: str) -> bool:
 
 def _s10_check_digit(serial: str) -> int:
     """Compute the check digit of eight digits (UPU S10: 11 − sum mod 11, 10 → 0, 11 → 5)."""
-    total = sum(weight * int(digit) for weight, digit in zip(_S10_WEIGHTS, serial, strict=True))
+    total = sum(map(mul, _S10_WEIGHTS, map(int, serial)))
     remainder = 11 - total % 11
     return {10: 0, 11: 5}.get(remainder, remainder)
 

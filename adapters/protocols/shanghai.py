@@ -37,7 +37,8 @@ class TimeFormat:
 
     def encode(self, value: datetime) -> str:
         """Write a time; fractions of a second are cut off."""
-        return self.layout.format(*value.astimezone(SHANGHAI).timetuple()[:6])
+        there = value.astimezone(SHANGHAI)
+        return self.layout.format(there.year, there.month, there.day, there.hour, there.minute, there.second)
 
 
 @dataclass(frozen=True, slots=True)

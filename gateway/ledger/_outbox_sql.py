@@ -24,36 +24,40 @@ __all__ = [
     "STATE",
 ]
 
-_OWED = (
-    select(
-        *(
-            deliveries.c[name]
-            for name in (
-                *("delivery_no", "delivery_id", "order_id", "rank", "kind", "state", "leg", "created_at"),
-                *("event_no", "told_status", "corrects", "command_id", "sealed_command", "call", "sealed_body"),
-                *("due_at", "attempts", "first_tried_at", "maybe_sent", "is_uncertain", "lease_no"),
-            )
-        ),
-        orders.c.sealed.label("sealed_order"),
-        orders.c.portal,
-        orders.c.waybill_no,
-        orders.c.return_waybill_no,
-        events.c.source.label("event_source"),
-        events.c.event_id,
-        events.c.sealed.label("sealed_event"),
-    )
-    .outerjoin(orders, orders.c.order_id == deliveries.c.order_id)
-    .outerjoin(events, events.c.event_no == deliveries.c.event_no)
-    .where(deliveries.c.destination == bindparam("name"))
-)
+_DELIVERY = [
+    *(
+        deliveries.c[name]
+        for name in (
+            *("delivery_no", "delivery_id", "order_id", "rank", "kind", "state", "leg", "created_at"),
+            *("event_no", "told_status", "corrects", "command_id", "sealed_command", "call", "sealed_body"),
+            *("due_at", "attempts", "first_tried_at", "maybe_sent", "is_uncertain", "lease_no"),
+        )
+    ),
+    events.c.source.label("event_source"),
+    events.c.event_id,
+    events.c.sealed.label("sealed_event"),
+]
+_ORDER = [orders.c.sealed.label("sealed_order"), orders.c.portal, orders.c.waybill_no, orders.c.return_waybill_no]
+_ITS_EVENT = events.c.event_no == deliveries.c.event_no
+#: Heads of lanes that are due, each with its order where it has one.
 HEADS = Prepared(
-    _OWED.where(is_state(State.DUE), deliveries.c.due_at <= bindparam("now"))
+    select(*_DELIVERY, *_ORDER)
+    .outerjoin(orders, orders.c.order_id == deliveries.c.order_id)
+    .outerjoin(events, _ITS_EVENT)
+    .where(
+        deliveries.c.destination == bindparam("name"),
+        is_state(State.DUE),
+        deliveries.c.due_at <= bindparam("now"),
+    )
     .order_by(deliveries.c.due_at, deliveries.c.delivery_no)
     .limit(bindparam("most"))
 )
 #: What stands behind a head in its lane.
 FOLLOWERS = Prepared(
-    _OWED.where(
+    select(*_DELIVERY)
+    .outerjoin(events, _ITS_EVENT)
+    .where(
+        deliveries.c.destination == bindparam("name"),
         deliveries.c.order_id == bindparam("key"),
         is_in(State.HELD, State.QUEUED),
         tuple_(deliveries.c.rank, deliveries.c.delivery_no) > tuple_(bindparam("rank_no"), bindparam("no")),

@@ -85,6 +85,16 @@ class Prepared:
         finally:
             cursor.close()
 
+    def stream(self, connection: Connection, parameters: Parameters) -> Iterator[Any]:
+        """Run a SELECT, and read its rows no further than they are asked for."""
+        compiled = self._for(connection.dialect, frozenset(parameters))
+        cursor = connection.connection.cursor()
+        try:
+            for row in cursor.execute(compiled.text, compiled.bind(parameters)):
+                yield compiled.read(row)
+        finally:
+            cursor.close()
+
     def each(self, connection: Connection, many: Sequence[Parameters]) -> list[int]:
         """Run an UPDATE or DELETE once for each set of parameters; returns how many rows each of them changed."""
         if not many:
@@ -114,29 +124,31 @@ class _Compiled:
         # Column defaults are filled in by an execution context that we do without.
         defaults = {column.key: column.default.arg for column in getattr(compiled, "insert_prefetch", ())}
         constants = {**compiled.params, **defaults}
-        self._binds = [
-            (name, constants.get(name), compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or ()
-        ]
+        names = compiled.positiontup or ()
+        self._names = names
+        self._constants = {name: constants.get(name) for name in names}
+        binding = (compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
+        self._to_bind = _processors(binding)
         columns = compiled._result_columns  # noqa: SLF001 - the only place where the result's types stand
         row_type: Any = namedtuple("Row", [column.name for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024
         self._make: Callable[[Iterable[Any]], Any] = row_type._make
-        self._processors: list[Callable[[Any], Any] | None] = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
-        ]
+        reading = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+        self._to_read = _processors(reading)
 
     def bind(self, parameters: Parameters) -> list[Any]:
-        return [
-            processor(value) if processor is not None else value
-            for value, processor in (
-                (parameters.get(name, constant), processor) for name, constant, processor in self._binds
-            )
-        ]
+        given = {**self._constants, **parameters}
+        values = list(map(given.__getitem__, self._names))
+        for place, processor in self._to_bind:
+            values[place] = processor(values[place])
+        return values
 
-    def read(self, row: Sequence[Any]) -> Any:
-        return self._make(
-            [
-                processor(value) if processor is not None else value
-                for processor, value in zip(self._processors, row, strict=True)
-            ]
-        )
+    def read(self, row: Iterable[Any]) -> Any:
+        values = list(row)
+        for place, processor in self._to_read:
+            values[place] = processor(values[place])
+        return self._make(values)
+
+
+def _processors(each: Iterable[Callable[[Any], Any] | None]) -> list[tuple[int, Callable[[Any], Any]]]:
+    """Keep those that do something, with the places of their values."""
+    return [(place, processor) for place, processor in enumerate(each) if processor is not None]

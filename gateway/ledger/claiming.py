@@ -1,7 +1,7 @@
 """Claim what is due: lease the heads of lanes to a worker, and render what was never rendered."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,8 +36,6 @@ class Claiming:
     carriage: Carriage
     render: Render
     now: datetime
-    #: Orders that were opened for this claim: what follows in a lane is about the same one.
-    opened: dict[str, Order] = field(default_factory=dict)
 
     def lease(self, worker_id: str, *, most: int) -> Claims:
         """Lease up to `most` batches of due deliveries to a worker."""
@@ -65,7 +63,7 @@ class Claiming:
 
     def _singles(self, most: int) -> Iterator[Batch]:
         for head in self._heads(most):
-            claim = self._claim(head)
+            claim = self._claim(head, _Subject(head))
             if claim is not None:
                 yield (claim,)
 
@@ -75,34 +73,35 @@ class Claiming:
         for head in self._heads(MOST_AT_ONCE):
             if loading.is_full:
                 break
-            claim = self._claim(head)
+            subject = _Subject(head)
+            claim = self._claim(head, subject)
             if claim is None or not loading.take(claim):
                 continue
             for follower in self._followers(head, most=loading.room(claim)):
-                next_claim = self._claim(follower)
+                next_claim = self._claim(follower, subject)
                 if next_claim is None or not loading.join(next_claim, call_of(claim)):
                     break
         return loading.batches
 
     def _heads(self, most: int) -> Iterator[Row[Any]]:
-        return iter(sql.HEADS.on(self.connection, {"name": self.destination, "now": self.now, "most": most}))
+        return sql.HEADS.stream(self.connection, {"name": self.destination, "now": self.now, "most": most})
 
     def _followers(self, head: Row[Any], *, most: int) -> Iterator[Row[Any]]:
         """Give what may go out right behind the head of a lane: up to the first that waits for something."""
         if most == 0:
             return
         facts = {"name": self.destination, "key": head.order_id, "rank_no": head.rank, "no": head.delivery_no}
-        for row in sql.FOLLOWERS.on(self.connection, {**facts, "most": most}):
+        for row in sql.FOLLOWERS.stream(self.connection, {**facts, "most": most}):
             if row.state == State.HELD or (row.due_at is not None and row.due_at > self.now):
                 return
             yield row
 
     # One of them.
 
-    def _claim(self, row: Row[Any]) -> Claim | None:
+    def _claim(self, row: Row[Any], subject: "_Subject") -> Claim | None:
         """Make the claim of a delivery; None for one whose content does not open, which is set aside."""
         try:
-            owed = self._owed(row)
+            owed = self._owed(row, subject)
             body = row.sealed_body and self.sealer.open(row.sealed_body, row=f"deliveries|{row.delivery_id}")
         except KeyFileError:
             self._bury_unreadable(row)
@@ -120,7 +119,7 @@ class Claiming:
         return Claim(
             owed=owed,
             order_id=row.order_id,
-            portal=row.portal or self.destination,
+            portal=subject.head.portal or self.destination,
             kind=DeliveryKind(row.kind),
             destination=self.destination,
             document=document,
@@ -138,10 +137,10 @@ class Claiming:
         sql.BURY.on(self.connection, {"did": row.delivery_id, "why_dead": reason, "end": self.now})
         park(self.connection, Lane(row.order_id, self.destination), reason=reason, now=self.now)
 
-    def _owed(self, row: Row[Any]) -> Owed | OwedRefusal:
+    def _owed(self, row: Row[Any], subject: "_Subject") -> Owed | OwedRefusal:
         if row.kind == DeliveryKind.REFUSE:
             return self._owed_refusal(row)
-        order = self._order(row)
+        order = self._order(subject)
         if row.kind == DeliveryKind.AMEND:
             order = order.model_copy(update={"recipient": self._amended_recipient(row)})
         return Owed(
@@ -149,16 +148,15 @@ class Claiming:
             kind=DeliveryKind(row.kind),
             order=order,
             created_at=row.created_at,
-            update=self._proven(self._update(row, row.order_id, (row.waybill_no, row.return_waybill_no))),
-            settled=self._settled_before(row) if row.is_uncertain else (),
+            update=self._proven(self._update(row, subject)),
+            settled=self._settled_before(subject) if row.is_uncertain else (),
             history=self._history(row) if self.carriage.needs_history else (),
         )
 
-    def _order(self, row: Row[Any]) -> Order:
-        order = self.opened.get(row.order_id)
-        if order is None:
-            order = self.opened[row.order_id] = open_order(self.sealer, row.order_id, row.sealed_order)
-        return order
+    def _order(self, subject: "_Subject") -> Order:
+        if subject.order is None:
+            subject.order = open_order(self.sealer, subject.head.order_id, subject.head.sealed_order)
+        return subject.order
 
     def _proven(self, update: Update | None) -> Update | None:
         """Give an update its evidence, where the destination is one that takes it."""
@@ -181,20 +179,28 @@ class Claiming:
         sealed_in = f"commands|{row.order_id}|{row.command_id}"
         return Party.model_validate_json(self.sealer.open(row.sealed_command, row=sealed_in))
 
-    def _update(self, row: Row[Any], order_id: str, numbers: tuple[str | None, str | None]) -> Update | None:
+    def _update(self, row: Row[Any], subject: "_Subject") -> Update | None:
         if row.sealed_event is None:
             return None
+        head = subject.head
         return Update(
-            order_id=order_id,
+            order_id=head.order_id,
             event=open_event(self.sealer, row.event_source, row.event_id, row.sealed_event),
             status=Status(row.told_status),
             leg=row.leg,
-            waybill_no=numbers[row.leg - 1],
+            waybill_no=head.waybill_no if row.leg == 1 else head.return_waybill_no,
             corrects=row.corrects,
         )
 
-    def _settled_before(self, row: Row[Any]) -> tuple[Update, ...]:
-        numbers = (row.waybill_no, row.return_waybill_no)
-        rows = sql.SETTLED_BEFORE.on(self.connection, {"key": row.order_id, "name": self.destination})
-        updates = (self._update(each, row.order_id, numbers) for each in rows)
+    def _settled_before(self, subject: "_Subject") -> tuple[Update, ...]:
+        rows = sql.SETTLED_BEFORE.on(self.connection, {"key": subject.head.order_id, "name": self.destination})
+        updates = (self._update(row, subject) for row in rows)
         return tuple(update for update in updates if update is not None)
+
+
+@dataclass(slots=True)
+class _Subject:
+    """What the deliveries of a lane are about: its head's row, and the order once it is opened."""
+
+    head: Row[Any]
+    order: Order | None = None

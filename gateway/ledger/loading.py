@@ -20,6 +20,8 @@ class Loading:
         self._all: list[list[Claim]] = []
         #: Call → the batch that still has room.
         self._open: dict[str, list[Claim]] = {}
+        #: Calls that something else came behind: where one lane goes on so, the next ones are not even asked.
+        self._followed_by_others: set[str] = set()
         self._count = 0
 
     @property
@@ -47,14 +49,18 @@ class Loading:
     def join(self, claim: Claim, call: str) -> bool:
         """Load one behind the head that was loaded last; False where it cannot share that head's request."""
         size = self._size(claim)
-        if call_of(claim) != call or size == 1:
+        if call_of(claim) != call:
+            self._followed_by_others.add(call)
+            return False
+        if size == 1:
             return False
         self._put(claim, self._open[call], size)
         return True
 
     def room(self, head: Claim) -> int:
         """Tell how many may still join the batch of `head`."""
-        batch = self._open.get(call_of(head), ())
+        call = call_of(head)
+        batch = None if call in self._followed_by_others else self._open.get(call)
         return min(self._size(head) - len(batch), MOST_AT_ONCE - self._count) if batch else 0
 
     def _put(self, claim: Claim, batch: list[Claim], size: int) -> None:
