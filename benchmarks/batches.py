@@ -36,7 +36,7 @@ _MOST = 10_000
 
 def batches(*, is_quick: bool) -> list[Figure]:
     """Measure updates a processor second of the relay, both ways, and of a bare client with the same bodies."""
-    number, rounds = (20, 1) if is_quick else (500, 5)
+    number, rounds = (20, 1) if is_quick else (1000, 5)
     with tempfile.TemporaryDirectory() as name, closed_port() as nobody, module("benchmarks.portal_server") as url:
         settings = write_settings(Path(name), post_url=nobody, quanyu_tongban=url)
         owed = _owe(settings, url, number)

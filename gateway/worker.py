@@ -501,8 +501,8 @@ class SyncWorker:
         except Exception:
             if len(settlements) == 1:
                 raise
-            for each in apart(settlements):
-                self._settle(each, report)
+            for alone in apart(settlements):
+                self._settle(alone, report)
             return
         self._desk.note_settled(settlements[0], settled)
         for each in settlements:

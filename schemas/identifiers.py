@@ -115,7 +115,7 @@ def check_citizen_id(value: str) -> str:
         raise ValueError("a citizen ID is 17 digits and a check character, 0 to 9 or X")
     if not _birth_date_is_possible(number[6:14]):
         raise ValueError("the birth date in the citizen ID is no date")
-    total = sum(map(mul, _CITIZEN_ID_WEIGHTS, map(int, number[:17])))
+    total: int = sum(map(mul, _CITIZEN_ID_WEIGHTS, map(int, number[:17])))
     if _CITIZEN_ID_CHECKS[total % 11] != number[17]:
         raise ValueError("the check character of the citizen ID is wrong")
     return number
@@ -161,7 +161,7 @@ def domestic_number_is_plausible(value: str) -> bool:
 
 def _s10_check_digit(serial: str) -> int:
     """Compute the check digit of eight digits (UPU S10: 11 − sum mod 11, 10 → 0, 11 → 5)."""
-    total = sum(map(mul, _S10_WEIGHTS, map(int, serial)))
+    total: int = sum(map(mul, _S10_WEIGHTS, map(int, serial)))
     remainder = 11 - total % 11
     return {10: 0, 11: 5}.get(remainder, remainder)
 

@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from govpost.schemas._model import Model
-from govpost.schemas.identifiers import CaseNo, CitizenId, DivisionCode, OrderId, Phone, Uscc
+from govpost.schemas.identifiers import CaseNo, DivisionCode, OrderId, Phone, Uscc, check_citizen_id
 
 __all__ = [
     "Address",
@@ -102,21 +102,18 @@ class IdDocument(Model):
     """An identity document: type by GA/T 517, and its number."""
 
     type: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{1,8}$")]
-    no: CitizenId | Annotated[str, StringConstraints(min_length=1, max_length=50)] = Field(
-        repr=False, union_mode="left_to_right"
-    )
+    #: Of a resident identity card, held to GB 11643; of another, in the canonical form if it happens to be one's.
+    no: Annotated[str, StringConstraints(min_length=1, max_length=50)] = Field(repr=False)
 
-    @model_validator(mode="before")
+    @field_validator("no")
     @classmethod
-    def _check_resident_id(cls, value: Any) -> Any:
-        """Hold a resident identity card's number to GB 11643."""
-        if isinstance(value, dict) and value.get("type") == RESIDENT_ID_CARD and isinstance(value.get("no"), str):
-            return {**value, "no": _CHECKED_CITIZEN_ID(no=value["no"]).no}
-        return value
-
-
-class _CHECKED_CITIZEN_ID(Model):  # noqa: N801 - a validator that happens to be a model, so that errors name `no`
-    no: CitizenId
+    def _check_no(cls, value: str, others: ValidationInfo) -> str:
+        try:
+            return check_citizen_id(value)
+        except ValueError:
+            if others.data.get("type") == RESIDENT_ID_CARD:
+                raise
+            return value
 
 
 class Party(Model):

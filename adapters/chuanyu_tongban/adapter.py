@@ -1,6 +1,5 @@
 """川渝通办 places, amends, cancels and traces orders, and is notified of what happens (contract: chuanyu_tongban)."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.documents import JsonObject
+from govpost.schemas.documents import JsonObject, dump_json
 from govpost.schemas.errors import BreakageError, MappingError, UnreadableError, UnsupportedFeatureError
 from govpost.schemas.order import Text
 
@@ -158,7 +157,7 @@ class ChuanyuTongban:
         asked: _Asked | None = inbound.context
         if asked is None:
             return WireReply(401)
-        body = self._envelopes.seal(_dump(build_answer(result)), req_id=asked.req_id, at=asked.at)
+        body = self._envelopes.seal(dump_json(build_answer(result)), req_id=asked.req_id, at=asked.at)
         return WireReply(200, {"Content-Type": _CONTENT_TYPE}, body)
 
     # --- Gateway → portal ---
@@ -171,7 +170,7 @@ class ChuanyuTongban:
         if update.corrects is None and update.status not in self.manifest.tells:
             raise UnsupportedFeatureError("status", "this portal is not told of it")
         content = {"method": "logistics.notify", "bizContent": build_notice(owed, update)}
-        return Document(_NOTIFY, _dump(content), owed.delivery_id)
+        return Document(_NOTIFY, dump_json(content), owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
         """Notify of one document after the other; reqId and encData are the same each time."""
@@ -185,7 +184,7 @@ class ChuanyuTongban:
     def probe(self, owed: Owed, source: Source) -> Conversation[Presence]:
         """Ask logistics.query whether a notice has arrived; raises BreakageError where we are sent away."""
         content = {"method": "logistics.query", "bizContent": {"bizNo": owed.order.portal_ref}}
-        outcome, data = yield from self._ask(_QUERY, _dump(content), req_id=source.token(), source=source)
+        outcome, data = yield from self._ask(_QUERY, dump_json(content), req_id=source.token(), source=source)
         if outcome.kind in _SENT_AWAY:
             raise BreakageError(outcome)
         if outcome.code == UNKNOWN_ORDER:  # it does not know the order, so it has nothing of it
@@ -239,7 +238,3 @@ def _outcome(answer: JsonObject, data: JsonObject) -> Outcome:
         wait_s=ask_seconds(data.get("retryAfter")) if kind is OutcomeKind.BUSY else None,
         parks_lane=parks_lane,
     )
-
-
-def _dump(document: JsonObject) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

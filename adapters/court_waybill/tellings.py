@@ -23,7 +23,7 @@ from govpost.adapters.protocols.shanghai import RFC3339
 from govpost.adapters.protocols.strict_xml import dump_xml
 from govpost.adapters.sentences import describe_update, office_name
 from govpost.schemas import Event, Notice, Order, ProofKind, Reason, Status, Update
-from govpost.schemas.documents import JsonObject
+from govpost.schemas.documents import JsonObject, dump_json
 from govpost.schemas.errors import UnsupportedFeatureError
 
 __all__ = ["Kept", "Message", "build_query", "last_qqid", "read_kept", "render"]
@@ -70,7 +70,7 @@ def render(owed: Owed) -> bytes:
         "messages": messages,
         "notices": list(_notices(owed.order, update, decision)),
     }
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()
+    return dump_json(kept)
 
 
 def read_kept(body: bytes) -> Kept:

@@ -24,7 +24,7 @@ from govpost.adapters.ems.codes import (
 )
 from govpost.adapters.ems.orders import ON_ROUND, build_cancel, build_place, leg_numbers, placed
 from govpost.adapters.ems.pushes import items_of, pickup_to_telling, read_items, trace_to_telling
-from govpost.adapters.ems.wire import Answer, SignKey, build_form, dump, parse_form, read_answer
+from govpost.adapters.ems.wire import Answer, SignKey, build_form, parse_form, read_answer
 from govpost.adapters.manifest import Manifest
 from govpost.adapters.protocols.shanghai import DASHED
 from govpost.schemas import (
@@ -42,7 +42,7 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.documents import JsonObject, parse_json_object
+from govpost.schemas.documents import JsonObject, dump_json, parse_json_object
 from govpost.schemas.errors import BreakageError, UnreadableError, UnsupportedFeatureError
 from govpost.schemas.identifiers import WaybillNo
 from govpost.schemas.order import Text
@@ -113,7 +113,7 @@ class Ems:
                 call, document = CANCEL, build_cancel(leg_numbers(owed.order))
             case _:
                 raise UnsupportedFeatureError("kind", "this backend takes orders and cancels, and nothing else")
-        return Document(call, dump(document), owed.delivery_id)
+        return Document(call, dump_json(document), owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
         """Place or cancel one after the other: a request for each leg, and for the pickup."""
@@ -203,7 +203,7 @@ class Ems:
             "msgType": "0",
             "timeStamp": DASHED.encode(now),
             "version": "V1.0.0",
-            "logitcsInterface": self._sign_key.seal(dump(document)),
+            "logitcsInterface": self._sign_key.seal(dump_json(document)),
         }
         return WireRequest("POST", self._url, {"Content-Type": _FORM}, build_form(form))
 
@@ -277,7 +277,7 @@ class Ems:
         elif push.unread:
             message = f"{len(push.unread)} could not be read, first {push.unread[0]}"
         body = {"serialNo": push.serial_no, "code": code, "codeMessage": message, "senderNo": push.sender_no}
-        return WireReply(200, {"Content-Type": _JSON}, dump(body))
+        return WireReply(200, {"Content-Type": _JSON}, dump_json(body))
 
 
 def _uncollected(outcome: Outcome, why: str) -> Outcome:

@@ -7,11 +7,10 @@ from typing import Any
 
 from govpost.adapters.ems.codes import OPERATIONS, REASONS, RECEIVERS, UNKNOWN_OPERATION, Operation
 from govpost.adapters.ems.orders import is_mail_number
-from govpost.adapters.ems.wire import dump
 from govpost.adapters.protocols import sm
 from govpost.adapters.protocols.shanghai import DASHED
 from govpost.schemas import Event, Leg, Office, Reason, ReceivedBy, Status, Telling
-from govpost.schemas.documents import JsonObject
+from govpost.schemas.documents import JsonObject, dump_json
 from govpost.schemas.errors import MappingError
 from govpost.schemas.identifiers import OrderId
 
@@ -93,7 +92,7 @@ def pickup_to_telling(pickup: Any, *, method: str, told_at: str) -> Telling:
             occurred_at=_time(at),
             leg=leg,
             waybill_no=number if is_mail_number(number) else None,
-            note=dump(pickup).decode()[:_LONGEST_NOTE],
+            note=dump_json(pickup).decode()[:_LONGEST_NOTE],
             raw_code=f"{method}:{code}" if _CODE.fullmatch(code) else method,
         ),
         order_id=order_id,
@@ -150,7 +149,7 @@ def _order(order_no: str) -> tuple[OrderId | None, Leg]:
 
 def _event_id(*identity: str) -> str:
     """Digest what EMS knows an event by: short, always the same, and nothing foreign stands in the clear."""
-    return sm.sm3(dump(identity)).hex()
+    return sm.sm3(dump_json(identity)).hex()
 
 
 def _office(said: _Said) -> Office | None:

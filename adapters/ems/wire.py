@@ -3,7 +3,6 @@
 Contract: ems. Nothing here knows what is placed or told.
 """
 
-import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from govpost.schemas import Outcome, OutcomeKind, WireReply
 from govpost.schemas.documents import JsonObject, parse_json, parse_json_object
 from govpost.schemas.errors import UnreadableError
 
-__all__ = ["Answer", "SignKey", "build_form", "dump", "parse_form", "read_answer"]
+__all__ = ["Answer", "SignKey", "build_form", "parse_form", "read_answer"]
 
 #: Stands before every sealed payload.
 _MARK = "|$4|"
@@ -63,11 +62,6 @@ class SignKey:
             return parse_json(opened.removesuffix(self.text.encode()))
         except (ValueError, UnreadableError):
             raise ValueError("does not open to JSON under the signKey") from None
-
-
-def dump(document: Any) -> bytes:
-    """Write JSON as it is sealed: compact, in UTF-8."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def build_form(fields: Mapping[str, str]) -> bytes:

@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from govpost.adapters.base import AdapterSettings, Document, Owed, OwedRefusal, Page, Secret, Standing
 from govpost.adapters.manifest import Manifest
@@ -29,7 +30,7 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.documents import JsonObject
+from govpost.schemas.documents import JsonObject, dump_json
 from govpost.schemas.errors import BreakageError, UnsupportedFeatureError
 from govpost.schemas.order import Text
 
@@ -73,7 +74,7 @@ class QuanyuTongban:
 
     def poll(self, cursor: str, source: Source) -> Conversation[Page | Outcome]:
         """Fetch a page; a cursor that the portal cannot read is lost, and reading begins anew."""
-        outcome, data = yield from self._ask("pending", _dump({"cursor": cursor, "size": PAGE_SIZE}), source)
+        outcome, data = yield from self._ask("pending", dump_json({"cursor": cursor, "size": PAGE_SIZE}), source)
         if outcome.kind is OutcomeKind.TAKEN:
             return _page(data, cursor)
         if outcome.kind is OutcomeKind.REFUSED and cursor:
@@ -88,11 +89,11 @@ class QuanyuTongban:
         if not is_serial_no(owed.portal_ref):
             raise UnsupportedFeatureError("portal_ref", "the item has no SBLSH that could be answered")
         ack = {"SBLSH": owed.portal_ref, "JSBZ": "0", "JJYY": owed.reason[:_LONGEST_REASON]}
-        return Document("ack", _dump(ack), owed.delivery_id)
+        return Document("ack", dump_json(ack), owed.delivery_id)
 
     def reconcile(self, day: date, source: Source) -> Conversation[tuple[Standing, ...] | Outcome]:
         """Fetch what the portal believes we hold of a day; half a book is none."""
-        outcome, data = yield from self._ask("reconcile", _dump({"date": f"{day:%Y%m%d}"}), source)
+        outcome, data = yield from self._ask("reconcile", dump_json({"date": f"{day:%Y%m%d}"}), source)
         if outcome.kind is not OutcomeKind.TAKEN:
             return outcome
         rows = data.get("items")
@@ -111,8 +112,8 @@ class QuanyuTongban:
             raise UnsupportedFeatureError("status", "this portal has no ZT for it")
         if update.status is Status.ACCEPTED and update.corrects is None:
             ack = {"SBLSH": owed.order.portal_ref, "WLDH": owed.order.order_id, "JSBZ": "1"}
-            return Document("ack", _dump(ack), owed.delivery_id)
-        return Document("traces", _dump(_trace(owed, update)), owed.delivery_id)
+            return Document("ack", dump_json(ack), owed.delivery_id)
+        return Document("traces", dump_json(_trace(owed, update)), owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
         """Carry items across in one call; a call that is refused as a whole is halved to find the item at fault."""
@@ -220,7 +221,7 @@ def _results(documents: Sequence[Document], data: JsonObject) -> list[Outcome]:
     for row in results if isinstance(results, list) else ():
         if isinstance(row, dict):
             rows.setdefault(_identity(row), []).append(str(row.get("code", "")))
-    named = (rows.get(_identity(json.loads(document.body))) for document in documents)
+    named = (rows.get(_identity(from_json(document.body))) for document in documents)
     return [_result(codes.pop(0)) if codes else _UNANSWERED for codes in named]
 
 
@@ -230,7 +231,7 @@ def _identity(row: JsonObject) -> tuple[str, str]:
 
 
 def _serial_no(document: Document) -> str:
-    return _identity(json.loads(document.body))[0]
+    return _identity(from_json(document.body))[0]
 
 
 def _result(code: str) -> Outcome:
@@ -282,7 +283,3 @@ def _trace(owed: Owed, update: Update) -> JsonObject:
     if owed.order.direction is Direction.ROUND_TRIP:
         trace["LEG"] = update.leg
     return trace
-
-
-def _dump(document: JsonObject) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,6 +1,5 @@
 """Place, amend and cancel at any backend that takes CloudEvents (contract: webhook, gateway → backend)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from govpost.adapters.manifest import Manifest
 from govpost.adapters.protocols import standard_webhooks
 from govpost.adapters.protocols.http_status import status_outcome
 from govpost.schemas import Conversation, Order, Outcome, OutcomeKind, Presence, Source, WireReply, WireRequest
-from govpost.schemas.documents import JsonObject, parse_json, parse_json_object
+from govpost.schemas.documents import JsonObject, dump_json, parse_json, parse_json_object
 from govpost.schemas.errors import UnreadableError, UnsupportedFeatureError
 from govpost.schemas.identifiers import WaybillNo, check_waybill_no
 
@@ -75,7 +74,7 @@ class Webhook:
             "time": _rfc3339(owed.created_at),
             "data": _order_data(owed.order),
         }
-        body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        body = dump_json(event)
         return Document(event_type, body, owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:

@@ -1,7 +1,6 @@
 """渝快办 calls us with orders, and is told of waybills and traces (contract: yukuaiban)."""
 
 import hmac
-import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Sequence
@@ -46,7 +45,7 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.documents import JsonObject, parse_json_object
+from govpost.schemas.documents import JsonObject, dump_json, parse_json_object
 from govpost.schemas.errors import MappingError, UnreadableError, UnsupportedFeatureError
 from govpost.schemas.order import Text
 
@@ -193,8 +192,8 @@ class Yukuaiban:
         head = {"requestId": owed.identity, "order_id": owed.order.portal_ref, "logistic_code": update.waybill_no or ""}
         if _is_waybill(update):
             leg = {"leg": update.leg} if owed.order.direction is Direction.ROUND_TRIP else {}
-            return Document(_PUSH_WAYBILL, _dump({**head, "shipper_code": "EMS", **leg}), owed.delivery_id)
-        return Document(_PUSH_TRACE, _dump({**head, **_trace(update)}), owed.delivery_id)
+            return Document(_PUSH_WAYBILL, dump_json({**head, "shipper_code": "EMS", **leg}), owed.delivery_id)
+        return Document(_PUSH_TRACE, dump_json({**head, **_trace(update)}), owed.delivery_id)
 
     def send(self, documents: Sequence[Document], source: Source) -> Conversation[Sequence[Outcome]]:
         """Push one document after the other, each signed anew."""
@@ -206,7 +205,7 @@ class Yukuaiban:
 
     def probe(self, owed: Owed, source: Source) -> Conversation[Presence]:
         """Ask querytrace whether a push has arrived (contract: "It has it when …")."""
-        body = _dump({"requestId": source.token(), "order_id": owed.order.portal_ref})
+        body = dump_json({"requestId": source.token(), "order_id": owed.order.portal_ref})
         reply = yield self._request(_QUERY_TRACE, body, source)
         answer = _answer_of(reply)
         code = str(answer.get("result_code", ""))
@@ -372,10 +371,6 @@ def _reply(status: str, code: str, description: str, body: JsonObject) -> WireRe
         "C-API-Status": status,
         "C-Response-Code": code,
         "C-Response-Desc": description,
-        "C-Response-Body": _dump(body).decode(),
+        "C-Response-Body": dump_json(body).decode(),
     }
-    return WireReply(200, {"Content-Type": _CONTENT_TYPE}, _dump(envelope))
-
-
-def _dump(document: JsonObject) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return WireReply(200, {"Content-Type": _CONTENT_TYPE}, dump_json(envelope))

@@ -124,10 +124,9 @@ class _Compiled:
         # Column defaults are filled in by an execution context that we do without.
         defaults = {column.key: column.default.arg for column in getattr(compiled, "insert_prefetch", ())}
         constants = {**compiled.params, **defaults}
-        names = compiled.positiontup or ()
-        self._names = names
-        self._constants = {name: constants.get(name) for name in names}
-        binding = (compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
+        self._names: Sequence[str] = compiled.positiontup or ()
+        self._constants = {name: constants.get(name) for name in self._names}
+        binding = (compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in self._names)
         self._to_bind = _processors(binding)
         columns = compiled._result_columns  # noqa: SLF001 - the only place where the result's types stand
         row_type: Any = namedtuple("Row", [column.name for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024
