@@ -137,6 +137,19 @@ class _Desk:
             breakages_to_pause=self.settings.breakages_to_pause,
         )
 
+    @staticmethod
+    def take_apart(settlements: Sequence[Settlement], error: Exception) -> list[list[Settlement]]:
+        """Say how to go on where the ledger cannot store an end for a fault of its own: one by one.
+
+        One alone stays leased until this worker leaves the ledger, and then is asked after.
+        """
+        if len(settlements) > 1:
+            return apart(settlements)
+        claim = settlements[0].claim
+        facts = {"destination": claim.destination, "order_id": claim.order_id, "delivery_id": claim.delivery_id}
+        _log.error("delivery.not_settled", error=type(error).__name__, exc_info=error, **facts)
+        return []
+
     def note_settled(self, first: Settlement, settled: Settled) -> None:
         """Say what a request told of the destination: a pause is a person's business."""
         facts = {"destination": first.claim.destination, "reason": first.outcome.kind.value}
@@ -396,10 +409,8 @@ class AsyncWorker:
             except LedgerUnavailableError as error:
                 _log.error("ledger.unavailable", error=str(error))
                 await asyncio.sleep(self._settings.idle_poll_s)
-            except Exception:
-                if len(settlements) == 1:
-                    raise
-                await asyncio.gather(*map(self._settle, apart(settlements)))
+            except Exception as error:  # noqa: BLE001 - one at fault must not keep the others unsettled
+                await asyncio.gather(*map(self._settle, self._desk.take_apart(settlements, error)))
                 return
         self._desk.note_settled(settlements[0], settled)
         self._set({name for each in settlements for name in (each.claim.portal, each.claim.destination)})
@@ -498,10 +509,8 @@ class SyncWorker:
             settled = self._desk.settle(settlements).result()
         except LedgerUnavailableError:
             raise
-        except Exception:
-            if len(settlements) == 1:
-                raise
-            for alone in apart(settlements):
+        except Exception as error:  # noqa: BLE001 - one at fault must not keep the others unsettled
+            for alone in self._desk.take_apart(settlements, error):
                 self._settle(alone, report)
             return
         self._desk.note_settled(settlements[0], settled)

@@ -187,12 +187,11 @@ class Bench:
         (claim,) = self.claim(destination, worker_id=worker_id)
         return claim
 
-    def settle(
+    def ended(
         self,
         claim: Claim,
         kind: OutcomeKind = OutcomeKind.TAKEN,
         *,
-        worker_id: str = "w1",
         then: Next | None = None,
         due_in_s: float = 0.0,
         dead_reason: DeadReason | None = None,
@@ -200,10 +199,10 @@ class Bench:
         is_lockout: bool = False,
         is_answer: bool = True,
         **outcome: Any,
-    ) -> bool:
-        """End an attempt."""
+    ) -> Settlement:
+        """Say how an attempt ended."""
         become = then or USUAL_NEXT[kind]
-        settlement = Settlement(
+        return Settlement(
             claim=claim,
             outcome=Outcome(kind, **outcome),
             next=become,
@@ -215,10 +214,19 @@ class Bench:
             is_lockout=is_lockout,
             is_answer=is_answer,
         )
+
+    def settle_together(self, *settlements: Settlement, worker_id: str = "w1") -> int:
+        """End what one request carried; returns how many outcomes counted."""
         self.settled = self.ledger.settle(
-            [settlement], worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10
+            settlements, worker_id=worker_id, pause_base_s=5, pause_cap_s=600, breakages_to_pause=10
         ).result()
-        return self.settled.counted == 1
+        return self.settled.counted
+
+    def settle(
+        self, claim: Claim, kind: OutcomeKind = OutcomeKind.TAKEN, *, worker_id: str = "w1", **facts: Any
+    ) -> bool:
+        """End an attempt; tells whether that counted."""
+        return self.settle_together(self.ended(claim, kind, **facts), worker_id=worker_id) == 1
 
     def tell_all(self, destination: str = PORTAL) -> list[str]:
         """Deliver everything that is due, and what falls due by that; tell what was said."""

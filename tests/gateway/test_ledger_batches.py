@@ -91,9 +91,12 @@ def test_each_has_its_own_outcome(batched: Bench) -> None:
     live(batched, second, "collected")
     batches(batched)
     collected, in_transit, other = batched.claimed.claims
-    batched.settle(collected, OutcomeKind.BUSY, due_in_s=5)
-    batched.settle(in_transit, OutcomeKind.BUSY, due_in_s=3)
-    batched.settle(other)
+    counted = batched.settle_together(
+        batched.ended(collected, OutcomeKind.BUSY, due_in_s=5),
+        batched.ended(in_transit, OutcomeKind.BUSY, due_in_s=3),
+        batched.ended(other),
+    )
+    assert counted == 3
     assert batches(batched) == []
     batched.pass_time(seconds=5)
     assert batches(batched) == [[("R1", "collected"), ("R1", "in_transit")]]
@@ -105,8 +108,9 @@ def test_a_follower_s_wait_stands(batched: Bench) -> None:
     live(batched, order_id, "collected", "in_transit")
     batches(batched)
     head, follower = batched.claimed.claims
-    batched.settle(head, OutcomeKind.BUSY, due_in_s=1)
-    batched.settle(follower, OutcomeKind.BUSY, due_in_s=60)
+    batched.settle_together(
+        batched.ended(head, OutcomeKind.BUSY, due_in_s=1), batched.ended(follower, OutcomeKind.BUSY, due_in_s=60)
+    )
     batched.pass_time(seconds=1)
     assert batches(batched) == [[("R1", "collected")]]
 
@@ -117,8 +121,7 @@ def test_a_refused_head_holds_its_followers(batched: Bench) -> None:
     live(batched, order_id, "collected", "in_transit")
     batches(batched)
     head, follower = batched.claimed.claims
-    batched.settle(head, OutcomeKind.REFUSED)
-    batched.settle(follower, OutcomeKind.BUSY)
+    batched.settle_together(batched.ended(head, OutcomeKind.REFUSED), batched.ended(follower, OutcomeKind.BUSY))
     assert batches(batched) == []
     (letter,) = batched.ledger.dead_letters()
     batched.ledger.replay(letter.delivery_id)
@@ -135,6 +138,67 @@ def test_a_follower_may_be_taken_before_its_head(batched: Bench) -> None:
     assert batches(batched) == []
     batched.settle(head, OutcomeKind.UNKNOWN)
     assert batches(batched) == [[("R1", "collected")]]
+
+
+def test_of_a_destination_a_request_speaks_once(batched: Bench) -> None:
+    """Four deliveries that one broken request carried are one breakage, not four."""
+    for order_id in orders(batched, 4):
+        live(batched, order_id, "collected")
+    for _ in range(9):
+        batches(batched)
+        broken = [batched.ended(claim, OutcomeKind.UNKNOWN, is_breakage=True) for claim in batched.claimed.claims]
+        batched.settle_together(*broken)
+        assert batched.settled.paused_until is None
+    assert [len(batch) for batch in batches(batched)] == [4]
+    batched.settle_together(*(batched.ended(c, OutcomeKind.UNKNOWN, is_breakage=True) for c in batched.claimed.claims))
+    assert batched.settled.paused_until is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted", "left"), [(OutcomeKind.BUSY, 2, ["R2"]), (OutcomeKind.TAKEN, 3, [])], ids=["busy", "taken"]
+)
+def test_of_a_lost_lease_only_that_it_was_taken_counts(
+    batched: Bench, kind: OutcomeKind, counted: int, left: list[str]
+) -> None:
+    """One lease of a request that was lost meanwhile takes nothing from the others."""
+    for order_id in orders(batched, 3):
+        live(batched, order_id, "collected")
+    batches(batched)
+    first, lost, last = batched.claimed.claims
+    batched.ledger.release(lost).result()
+    assert batched.settle_together(*(batched.ended(each, kind, due_in_s=60) for each in (first, lost, last))) == counted
+    assert [ref for batch in batches(batched) for ref, _status in batch] == left
+
+
+def test_what_was_buried_meanwhile_opens_its_lane_when_it_was_taken_after_all(batched: Bench) -> None:
+    """A former owner's answer counts, whatever travelled with it."""
+    first, second = orders(batched, 2)
+    for order_id in (first, second):
+        live(batched, order_id, "collected")
+    batches(batched)
+    by_first_owner = [batched.ended(claim) for claim in batched.claimed.claims]
+    batched.ledger.retire("w1", probe_after_s=0).result()
+    batched.settle(batched.claim(batched.PORTAL, worker_id="w2")[0], OutcomeKind.REFUSED, worker_id="w2")
+    live(batched, first, "in_transit")
+    assert batches(batched) == []
+    assert batched.settle_together(*by_first_owner) == 2
+    assert batched.states(first) == [("numbered", "settled"), ("collected", "settled"), ("in_transit", "due")]
+    assert batched.states(second) == [("numbered", "settled"), ("collected", "settled")]
+
+
+def test_behind_a_call_that_others_follow_nobody_is_asked(batched: Bench) -> None:
+    """Where one lane goes on with another call, the other lanes of this claim are not rendered any further."""
+    for order_id in orders(batched, 4):
+        live(batched, order_id, "collected", "in_transit")
+    rendered = []
+
+    def render(_name: str, owed: Any) -> Document:
+        rendered.append(owed.update.status)
+        return Document("other" if owed.update.status is Status.IN_TRANSIT else "update", b"{}", owed.delivery_id)
+
+    claims = batched.ledger.claim(batched.PORTAL, worker_id="w1", most=9, render=render).result()
+    assert [len(batch) for batch in claims.batches] == [4]
+    assert sorted(rendered) == [*[Status.COLLECTED] * 4, Status.IN_TRANSIT]
 
 
 def test_what_is_asked_after_travels_alone(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import pytest
 from govpost.adapters.base import DeliveryKind, Document, Owed
 from govpost.adapters.manifest import Manifest
 from govpost.gateway.ledger import Claim, DeadReason, Next, Settlement
-from govpost.gateway.relay import Destination, Tried, attempt, judge
+from govpost.gateway.relay import Destination, Tried, apart, attempt, judge, judge_batch
 from govpost.gateway.settings import RelaySettings
 from govpost.schemas import Conversation, Outcome, OutcomeKind, Presence, Source, WireReply, WireRequest
 from govpost.schemas.errors import BreakageError, UnreadableError
@@ -148,6 +148,33 @@ def test_after_seven_days_a_delivery_is_exhausted(claim: Claim, kind: OutcomeKin
     assert judged(claim, Outcome(kind), age=week - timedelta(seconds=1)).next is Next.RETRY
     settlement = judged(claim, Outcome(kind), age=week)
     assert (settlement.next, settlement.dead_reason) == (Next.BURY, DeadReason.EXHAUSTED)
+
+
+def judged_together(claim: Claim, *kinds: OutcomeKind) -> list[Settlement]:
+    """Judge what one request carried."""
+    tried = [Tried(Outcome(kind), is_uncertain=kind is OutcomeKind.UNKNOWN) for kind in kinds]
+    batch = (claim,) * len(kinds)
+    return judge_batch(batch, tried, manifest=IDEMPOTENT, settings=SETTINGS, started_at=NOW, now=NOW)
+
+
+def test_what_failed_together_is_tried_again_together(claim: Claim) -> None:
+    """One wait is drawn for all that ended as the first one did; what ended otherwise has its own."""
+    first, taken, other, same = judged_together(
+        claim, OutcomeKind.UNKNOWN, OutcomeKind.TAKEN, OutcomeKind.BUSY, OutcomeKind.UNKNOWN
+    )
+    assert (taken.next, taken.due_at) == (Next.SETTLE, None)
+    assert same.due_at == first.due_at != other.due_at
+
+
+def test_taken_apart_only_the_first_speaks_of_the_destination(claim: Claim) -> None:
+    """A broken request is one breakage, also where its deliveries must be settled one by one."""
+    alone = apart(judged_together(claim, *[OutcomeKind.UNKNOWN] * 3))
+    assert [[(each.is_breakage, each.next) for each in settlements] for settlements in alone] == [
+        [(True, Next.RETRY)],
+        [(False, Next.RETRY)],
+        [(False, Next.RETRY)],
+    ]
+    assert not any(each.is_answer for (each,) in alone[1:])
 
 
 # What is done before.

@@ -1,8 +1,10 @@
-"""Strict JSON: what I-JSON forbids is refused, and no refusal quotes the document."""
+"""Strict JSON: what I-JSON forbids is refused, and no refusal quotes the document; compact JSON is written."""
+
+import json
 
 import pytest
 
-from govpost.schemas.documents import MAX_DEPTH, parse_json, parse_json_object
+from govpost.schemas.documents import MAX_DEPTH, dump_json, parse_json, parse_json_object
 from govpost.schemas.errors import UnreadableError
 
 
@@ -65,3 +67,22 @@ def test_a_refusal_does_not_quote(body):
     with pytest.raises(UnreadableError) as caught:
         parse_json_object(body.encode())
     assert "周怡芳" not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"b": "邮件已揽收", "a": [1, -2, True, False, None, {}, [], ""]},
+        {"controls": "".join(map(chr, range(0xA0))), "separators": "\u2028\u2029\ufeff", "astral": "𠮷\U0010ffff"},
+        {"weight": [0.5, 1.25, 100.0, -0.001, 123456.789], "large": [2**53 - 1, -(2**53)]},
+    ],
+)
+def test_json_is_written_compactly(document):
+    """The same bytes as the standard library writes, which wires and stored bodies have been compared with."""
+    assert dump_json(document) == json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_half_a_character_is_not_written():
+    """What is no text has no bytes."""
+    with pytest.raises(ValueError, match="surrogate"):
+        dump_json({"a": "\ud800"})
