@@ -34,8 +34,8 @@ format: $(VENV)/.locked  ## let ruff put right what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: install  ## mypy, strict, over the installed copy (it cannot follow the mapping of the tree)
-	$(BIN)/python -m mypy -p govpost
+types: install  ## mypy, strict, over the installed copy (it cannot follow the mapping of the tree), and the benchmarks
+	$(BIN)/python -m mypy -p govpost -p benchmarks
 
 coverage: install  ## the test suite with branch coverage
 	$(BIN)/python -m coverage run -m pytest $(TEST_ARGS)

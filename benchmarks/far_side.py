@@ -82,7 +82,7 @@ def listen_to(backend: CarrierMock, order_id: str, *, course: str) -> list[WireR
         return []
     with _listening() as (url, heard):
         # It is the mocks' own word for where they push to.
-        backend.gateway_url = url  # type: ignore[attr-defined]
+        backend.gateway_url = url
         play(order_id=order_id, course=course)
     return heard
 

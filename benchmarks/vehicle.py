@@ -161,4 +161,4 @@ def _check(outcomes: Sequence[Outcome]) -> None:
 def _count_amiss(url: str, told: int) -> int:
     state = mock_state(url)
     wrong: int = sum(state[fault] for fault in ("rejected", "repeats", "told_twice"))
-    return wrong + abs(state["writes"] - told)
+    return wrong + abs(int(state["writes"]) - told)
