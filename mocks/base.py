@@ -300,18 +300,18 @@ class CarrierMock(Mock):
 
     def play(self, order_id: str, course: str) -> Sequence[Any]:
         """Let the next things happen to an order that was placed, and return what there is to tell."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has stories: it needs a method `play`")
 
     def push(self, told: Iterable[Any] = (), /) -> object:
         """Tell the gateway, as the plan arranges it; what is not taken is `untold`, and goes first the next time."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has stories: it needs a method `push`")
 
     def happened(self, order_id: str) -> Sequence[tuple[int, Status | None]]:
         """List all that happened to an order so far: its leg and status; None takes back what that leg's last did.
 
         Nothing for an order that was not placed (yet).
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has stories: it needs a method `happened`")
 
     #: (Code of `statuses`, code of how or why) → the members of the event that the contract says the two mean.
     details: ClassVar[Mapping[tuple[str, str], Mapping[str, StrEnum]]] = MappingProxyType({})

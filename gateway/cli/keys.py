@@ -28,7 +28,10 @@ def new(*, config: Config = None, json: Json = False) -> None:
 @app.command()
 def rotate(*, config: Config = None, json: Json = False) -> None:
     """Add a sealing key; what was sealed before still opens."""
-    path = load_settings(config).ledger.key_file
+    settings = load_settings(config)
+    ledger, path = settings.ledger.file, settings.ledger.key_file
+    if not path.exists() and ledger is not None and not ledger.exists():
+        raise KeyFileError(f"{path} is not made yet, and no ledger either: govpost serve makes both")
     key_id = KeyFile.load(path).rotate().current_id
     _report(key_id, path=path, json=json, said=f"now seals with key {key_id}; back it up and restart the daemon")
 

@@ -326,6 +326,14 @@ def test_keys_are_made_once_and_rotated(shop: Shop) -> None:
     assert (shop.folder / "govpost.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_nothing_is_rotated_before_there_is_something(shop: Shop) -> None:
+    """Where neither keys nor a ledger are made yet, no backup is asked for."""
+    ended = shop.call("keys", "rotate")
+
+    assert ended.code == Exit.CONFIGURATION
+    assert ("govpost serve" in ended.err, "backup" in ended.err) == (True, False)
+
+
 @pytest.mark.usefixtures("order_id")
 def test_no_new_keys_for_a_ledger_that_has_lost_its_own(shop: Shop) -> None:
     """A new key could not open what the lost one sealed: the backup is asked for."""
