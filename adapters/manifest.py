@@ -42,9 +42,9 @@ class Manifest(Model):
     has_probe: bool = False
     #: A backend that can change an order it has taken.
     amends: bool = False
-    #: A backend to which the legs of a round trip are orders of their own, placed in their order: that it knows leg 1
-    #: does not prove that it has leg 2.
-    places_legs_apart: bool = False
+    #: A backend that a placement reaches in several requests (the legs of a round trip, then who fetches the item):
+    #: that it knows of one does not prove that it has the next.
+    places_in_parts: bool = False
     #: Call (`Document.call`) → how many deliveries one request may carry, where that is more than one.
     batches: dict[str, Annotated[int, Field(ge=2)]] = Field(default_factory=dict)
     #: Requests a second that it takes, from all of us together; None: as many as it likes.

@@ -5,6 +5,7 @@ Built from status, office and reason alone. Foreign free text never comes in: it
 
 import re
 from collections.abc import Mapping
+from unicodedata import normalize
 
 from govpost.schemas import Event, Reason, Status, Update
 
@@ -39,8 +40,8 @@ REASONS: Mapping[Reason, str] = {
 #: Begins a sentence that takes an earlier one back.
 _CORRECTION = "更正："
 
-#: A run of digits as long as any phone's has no place in an office's name.
-_PHONE_LIKE = re.compile(r"[0-9]{5}")
+#: Digits as many as any phone has, whatever stands between them, have no place in an office's name.
+_PHONE_LIKE = re.compile(r"[0-9](?:[\W_]*[0-9]){4}")
 
 
 def describe_event(event: Event) -> str:
@@ -56,7 +57,8 @@ def describe_update(update: Update) -> str:
 
 def office_name(event: Event) -> str | None:
     """Name the office of an event; None where there is none, or where the name holds what looks like a phone."""
-    if event.office is None or _PHONE_LIKE.search(event.office.name):
+    # NFKC: full-width digits are digits.
+    if event.office is None or _PHONE_LIKE.search(normalize("NFKC", event.office.name)):
         return None
     return event.office.name
 

@@ -117,7 +117,7 @@ class SystemRuntime:
             batches=manifest.batches,
             has_probe=manifest.has_probe,
             needs_history=manifest.needs_history,
-            places_legs_apart=manifest.places_legs_apart,
+            places_in_parts=manifest.places_in_parts,
             takes_proof=manifest.takes_proof,
         )
 

@@ -179,7 +179,7 @@ def _waybill_nos(body: Any, order_no: str) -> list[str]:
 
 
 def _is_of(entry: Any, order_no: str) -> bool:
-    return isinstance(entry, dict) and entry.get("logisticsOrderNo") in {None, "", order_no}
+    return isinstance(entry, dict) and entry.get("logisticsOrderNo") in (None, "", order_no)
 
 
 def is_mail_number(number: str) -> bool:

@@ -45,8 +45,8 @@ class Carriage:
     has_probe: bool = False
     #: Its updates are told from the order's whole history.
     needs_history: bool = False
-    #: To it the legs of a round trip are orders of their own.
-    places_legs_apart: bool = False
+    #: A placement reaches it in several requests: one for each leg, and one for who fetches the item.
+    places_in_parts: bool = False
     #: Evidence leaves with its updates.
     takes_proof: bool = False
 

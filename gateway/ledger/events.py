@@ -29,7 +29,7 @@ from govpost.gateway.ledger._rows import (
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.strays import Strays
 from govpost.gateway.ledger.tables import OPEN_STATES, State
-from govpost.schemas import Cause, Direction, Event, Notice, Status, Telling
+from govpost.schemas import Cause, Direction, Event, Mode, Notice, Order, Status, Telling
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE, may_move
 
 __all__ = ["OURS", "Recorded", "Recorder"]
@@ -42,6 +42,8 @@ _PENDING = frozenset({*OPEN_STATES, State.DEAD})
 
 #: Past this a leg is under way, and a round trip's status is leg 2's.
 _NOT_UNDER_WAY = frozenset({Status.ACCEPTED, Status.NUMBERED})
+#: What a backend may tell of an item that nobody was sent for.
+_PROVES_NO_COLLECTION = frozenset({*_NOT_UNDER_WAY, Status.UNKNOWN, None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,12 @@ class Recorder:
     """Record events of the orders of one ledger; every method is part of a unit of the writer."""
 
     def __init__(
-        self, sealer: Sealer, terms: dict[str, PortalTerms], *, places_legs_apart: frozenset[str] = frozenset()
+        self, sealer: Sealer, terms: dict[str, PortalTerms], *, places_in_parts: frozenset[str] = frozenset()
     ) -> None:
         self._sealer = sealer
         self._terms = terms
-        #: Backends to which the legs of a round trip are orders of their own.
-        self._places_legs_apart = places_legs_apart
+        #: Backends that a placement reaches in several requests.
+        self._places_in_parts = places_in_parts
         self._strays = Strays(sealer)
 
     def tell(self, connection: Connection, source: str, telling: Telling, *, now: datetime) -> Recorded:
@@ -88,15 +90,14 @@ class Recorder:
         event = telling.event.model_copy(update={"leg": item.leg})
         return self.record(connection, item.order_id, event, source=source, now=now, is_of_piece=item.is_piece)
 
-    @staticmethod
-    def _find_item(connection: Connection, source: str, telling: Telling) -> "_Item | None":
+    def _find_item(self, connection: Connection, source: str, telling: Telling) -> "_Item | None":
         by_number = {"number": telling.waybill_no, "src": source}
         piece = sql.PIECE_OF.on(connection, by_number).first()
         if piece is not None:
             return _Item(piece.order_id, piece.leg, is_piece=True)
         if telling.order_id is not None:
             order = sql.ORDER.on(connection, {"key": telling.order_id}).one_or_none()
-            if order is not None and order.backend == source:
+            if order is not None and order.backend == source and self._has_leg(connection, order, telling.event.leg):
                 return _Item(order.order_id, telling.event.leg)
         if telling.waybill_no is None:
             return None
@@ -133,6 +134,8 @@ class Recorder:
         same = sql.SAME.on(connection, {"src": source, "eid": event.event_id}).one_or_none()
         if same is not None:
             return self._repeat(same, digest)
+        if not self._has_leg(connection, order, event.leg):
+            return Recorded(422, detail="leg: the order goes one way only")
         if is_of_piece:
             self._insert(connection, order_id, event, source=source, digest=digest, now=now)
             return Recorded(201)
@@ -204,10 +207,14 @@ class Recorder:
         self, connection: Connection, order: Row[Any], event: Event, *, source: str, digest: bytes, now: datetime
     ) -> bool:
         """Store the event, move what it moves, and owe what is to be told. Returns whether it moved the order."""
+        if event.occurred_at > now + FUTURE_TOLERANCE:
+            # Without its codes and what it takes back: nothing that truly happens may be matched with it.
+            self._insert(connection, order.order_id, event, source=source, digest=digest, now=now)
+            return False
         waiting_revoke = self._waiting_revoke(connection, order, event, source=source)
         revokes = event.revokes or self._newest_with_code(connection, order, event, source=source)
         status = self._status_of(connection, order, event, revokes, source=source)
-        moves = waiting_revoke is None and self._moves(connection, order, status, event, source=source, now=now)
+        moves = waiting_revoke is None and self._moves(connection, order, status, event, source=source)
         event_no = self._insert(
             connection,
             order.order_id,
@@ -303,12 +310,8 @@ class Recorder:
         return Status(rest) if rest else Status.ACCEPTED
 
     @staticmethod
-    def _moves(
-        connection: Connection, order: Row[Any], status: Status, event: Event, *, source: str, now: datetime
-    ) -> bool:
+    def _moves(connection: Connection, order: Row[Any], status: Status, event: Event, *, source: str) -> bool:
         if event.status is None or event.status is Status.UNKNOWN or not may_move(status, event.status):
-            return False
-        if event.occurred_at > now + FUTURE_TOLERANCE:
             return False
         newest = sql.NEWEST_MOVE.on(connection, {"key": order.order_id, "src": source, "leg_no": event.leg}).scalar()
         return newest is None or event.occurred_at >= newest
@@ -437,11 +440,23 @@ class Recorder:
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
 
     def _is_half_known(self, connection: Connection, order: Row[Any], event: Event) -> bool:
-        """Say whether an event of leg 1 leaves open whether the backend has leg 2 as well."""
-        if event.leg != 1 or order.backend not in self._places_legs_apart:
+        """Say whether an event leaves open that the backend has all of a placement that reaches it in parts.
+
+        Leg 1 comes before leg 2, and that the item is with the post is what proves that a courier was asked for.
+        """
+        if order.backend not in self._places_in_parts:
             return False
-        sealed = sql.CONTENT.on(connection, {"key": order.order_id}).scalar_one()
-        return open_order(self._sealer, order.order_id, sealed).direction is Direction.ROUND_TRIP
+        content = self._content(connection, order.order_id)
+        if content.direction is Direction.ROUND_TRIP and event.leg == 1:
+            return True
+        is_fetched = content.direction is not Direction.TO_APPLICANT and content.mode is not Mode.COUNTER
+        return is_fetched and event.status in _PROVES_NO_COLLECTION
+
+    def _has_leg(self, connection: Connection, order: Row[Any], leg: int) -> bool:
+        return leg == 1 or self._content(connection, order.order_id).direction is Direction.ROUND_TRIP
+
+    def _content(self, connection: Connection, order_id: str) -> Order:
+        return open_order(self._sealer, order_id, sql.CONTENT.on(connection, {"key": order_id}).scalar_one())
 
     def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
         """Settle what a backend's event proves: that it has the order; `cancelled`, that it took a cancel as well."""

@@ -91,8 +91,8 @@ class Ledger(Reader):
         super().__init__(self._store.reading, self._store.sealer)
         self._clock = clock
         self._backend_amends = backend_amends
-        apart = frozenset(name for name, how in (carriage or {}).items() if how.places_legs_apart)
-        self._recorder = Recorder(self._sealer, dict(terms), places_legs_apart=apart)
+        in_parts = frozenset(name for name, how in (carriage or {}).items() if how.places_in_parts)
+        self._recorder = Recorder(self._sealer, dict(terms), places_in_parts=in_parts)
         self._orders = Orders(self._sealer, self._recorder, dict(terms))
         self._proofs = Proofs(self._store.path.with_suffix(".proofs"), self._sealer)
         self._outbox = Outbox(self._sealer, self._recorder, self._orders, carriage=carriage or {}, proofs=self._proofs)

@@ -497,7 +497,13 @@ def test_an_order_is_taken_whatever_its_number_looks_like(said, first, code):
     assert outcome.more_waybill_nos == ()
 
 
-@pytest.mark.parametrize("body", [None, "", "好的", 7, [], {}, [None], json.dumps({"logisticsOrderNo": "X"})])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(None, "", "好的", 7, [], {}, [None], json.dumps({"logisticsOrderNo": "X"})),
+        *({"logisticsOrderNo": other, "waybillNo": NUMBERS[0]} for other in ([ORDER_ID], {"no": ORDER_ID}, 7)),
+    ],
+)
 def test_a_body_without_a_number_leaves_the_order_taken(body):
     """Also one that speaks of another order."""
     outcome = _send(_order(), _reply(body=body))[1]

@@ -594,6 +594,26 @@ def test_a_trace_is_said_in_our_words(portal):
     }
 
 
+@pytest.mark.parametrize(
+    "office",
+    ["李师傅139-0000-0000", "李师傅 139 0000 0000", "李师傅１３９００００００００", "023-6280-1234", "1.3.9.0 0"],
+)
+def test_an_office_with_a_phone_is_not_named(portal, office):
+    """However it is written: with hyphens, with spaces, in full width."""
+    event = _event(Status.COLLECTED, office=Office(name=office))
+    told = json.loads(portal.render(_owed(Status.COLLECTED, event=event)).body)
+    assert (told["orgName"], told["opDesc"]) == ("中国邮政", "邮件已揽收")
+
+
+@pytest.mark.parametrize("office", ["巴南龙洲湾营业部", "人民路12号3栋45投递部", "渝北第2024支局"])
+def test_an_office_with_a_house_number_is_named(portal, office):
+    """A few digits are no phone."""
+    told = json.loads(
+        portal.render(_owed(Status.COLLECTED, event=_event(Status.COLLECTED, office=Office(name=office)))).body
+    )
+    assert told["orgName"] == office
+
+
 def test_who_signed_is_said_by_name_alone(portal):
     """The signer's ID number stays here, and an office that looks like a phone is left out."""
     signer = Signer(name="张三", relation="本人", id_type="111", id_no="50010320140114857X")

@@ -1,11 +1,12 @@
 """What backends push in their own words: whose item it is, what it takes back, and what nobody knows yet."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from govpost.gateway.ledger import Carriage
-from govpost.schemas import Direction, Event, OutcomeKind, Problem, Query, Status, Telling
+from govpost.schemas import Direction, Event, Mode, OutcomeKind, Problem, Query, Status, Telling
 
 Bench = Any
 
@@ -199,17 +200,78 @@ def test_a_repeated_revoke_is_the_same_event(bench: Bench) -> None:
     assert bench.status(order_id) is Status.NUMBERED
 
 
-# Legs that are placed apart.
+@pytest.mark.parametrize("status", [None, "returning"])
+def test_a_revoke_of_the_future_takes_nothing_back(bench: Bench, status: str | None) -> None:
+    """What is dated more than ten minutes ahead is kept and moves nothing, whatever it says; nor is it waited for."""
+    order_id = bench.numbered_order(waybill_no=FIRST)
+    tell(bench, "out_for_delivery", waybill_no=FIRST, raw_code="702")
+    far_ahead = {"revokes_code": "704", "raw_code": "743", "occurred_at": bench.now + timedelta(days=300)}
+    far_ahead["waybill_no"] = FIRST
+    before = tell(bench, status, **far_ahead)
+    delivered = tell(bench, "delivered", raw_code="704", waybill_no=FIRST)
+    after = tell(bench, status, **far_ahead)
+    assert [(told.status, told.moved) for told in (before, delivered, after)] == [
+        (201, False),
+        (201, True),
+        (201, False),
+    ]
+    assert bench.status(order_id) is Status.DELIVERED
+    assert bench.tell_all() == ["out_for_delivery", "delivered"]
+
+
+def test_what_the_future_told_is_no_revoke_s_target(bench: Bench) -> None:
+    """Once that time has come, a true revoke takes back the true event."""
+    order_id = bench.numbered_order(waybill_no=FIRST)
+    tell(bench, "out_for_delivery", waybill_no=FIRST, raw_code="702")
+    tell(bench, "delivered", raw_code="704", waybill_no=FIRST)
+    tell(bench, "delivered", raw_code="704", waybill_no=FIRST, occurred_at=bench.now + timedelta(hours=1))
+    bench.pass_time(hours=2)
+    tell(bench, None, raw_code="743", revokes_code="704", waybill_no=FIRST)
+    assert bench.status(order_id) is Status.OUT_FOR_DELIVERY
+
+
+# Placements that reach a backend in parts.
 
 
 @pytest.mark.parametrize(("leg", "state"), [(1, "leased"), (2, "settled")])
 def test_leg_1_proves_nothing_of_leg_2(bench: Bench, leg: int, state: str) -> None:
     """Where each leg is an order of its own, a placement stands proven only by the second one."""
-    bench.reopen(carriage={bench.POST: Carriage(places_legs_apart=True)})
+    bench.reopen(carriage={bench.POST: Carriage(places_in_parts=True)})
     order_id = bench.order(direction=Direction.ROUND_TRIP)
     bench.claim_one(bench.POST)
     tell(bench, "collected", order_id=order_id, waybill_no=FIRST, leg=leg)
     assert bench.states(order_id, bench.POST) == [("place", state)]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "state"),
+    [
+        ({"direction": Direction.FROM_APPLICANT}, "unknown", "leased"),
+        ({"direction": Direction.FROM_APPLICANT}, "numbered", "leased"),
+        ({"direction": Direction.FROM_APPLICANT}, "collected", "settled"),
+        ({"direction": Direction.FROM_APPLICANT}, "cancelled", "settled"),
+        ({"direction": Direction.FROM_APPLICANT, "mode": Mode.COUNTER}, "unknown", "settled"),
+        ({"direction": Direction.TO_APPLICANT}, "unknown", "settled"),
+        ({"direction": Direction.TO_APPLICANT}, "numbered", "settled"),
+    ],
+)
+def test_a_number_proves_no_courier(bench: Bench, content: dict[str, Any], status: str, state: str) -> None:
+    """Where the item is fetched from people, only that it was collected proves that somebody was asked to."""
+    bench.reopen(carriage={bench.POST: Carriage(places_in_parts=True)})
+    order_id = bench.order(**content)
+    bench.claim_one(bench.POST)
+    tell(bench, status, order_id=order_id, waybill_no=FIRST)
+    assert bench.states(order_id, bench.POST) == [("place", state)]
+
+
+def test_an_order_that_goes_one_way_has_no_second_leg(bench: Bench) -> None:
+    """What a backend tells of one is kept for a person; at the API it is refused."""
+    order_id = bench.order()
+    told = tell(bench, "collected", order_id=order_id, waybill_no=FIRST, leg=2)
+    recorded = bench.record(order_id, "collected", leg=2)
+    assert (told.status, recorded.status, recorded.detail) == (202, 422, "leg: the order goes one way only")
+    assert bench.status(order_id) is Status.ACCEPTED
+    assert [stray.waybill_no for stray in bench.ledger.strays()] == [FIRST]
 
 
 # Requests that may be repeated.

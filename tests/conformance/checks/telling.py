@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from govpost.adapters.base import DeliveryKind, Owed
@@ -163,18 +164,26 @@ def foreign_text_stays_here(subject: Subject) -> Iterator[str]:
     """What a courier wrote, and an office whose name holds a phone number, is never told."""
     for journey in JOURNEYS:
         story = begin(Bench(subject))
-        for owed in story.owe_all(journey):
-            foreign = _with_foreign_text(owed)
+        for owed, phone in zip(story.owe_all(journey), cycle(_WRITTEN_PHONES), strict=False):
+            foreign = _with_foreign_text(owed, phone)
             heard = _hear(story, foreign)
             said = f"{heard.body!r}{story.bench.adapter.render(foreign).body.decode(errors='replace')}"
-            if FOREIGN_PHONE in said or FOREIGN_TEXT in said:
+            if phone in said or FOREIGN_TEXT in said:
                 yield f"{owed.update and owed.update.status}: a courier's words are told"
 
 
-def _with_foreign_text(owed: Owed) -> Owed:
+#: A courier's phone as people write it.
+_WRITTEN_PHONES = (
+    FOREIGN_PHONE,
+    f"{FOREIGN_PHONE[:3]}-{FOREIGN_PHONE[3:7]}-{FOREIGN_PHONE[7:]}",
+    f"{FOREIGN_PHONE[:3]} {FOREIGN_PHONE[3:7]} {FOREIGN_PHONE[7:]}",
+)
+
+
+def _with_foreign_text(owed: Owed, phone: str) -> Owed:
     if owed.update is None or owed.update.event.office is None:
         raise Finding("there is no update to tell")
-    office = owed.update.event.office.model_copy(update={"name": f"揽投部{FOREIGN_PHONE}"})
+    office = owed.update.event.office.model_copy(update={"name": f"揽投部{phone}"})
     event = owed.update.event.model_copy(update={"note": FOREIGN_TEXT, "office": office})
     return replace(owed, update=replace(owed.update, event=event))
 

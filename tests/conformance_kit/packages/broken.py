@@ -439,6 +439,17 @@ class ForwardsForeignText(Kiosk):
         return _restated(document, text=note) if note else document
 
 
+@fails("foreign_text_stays_here")
+class ForwardsPhonesWithHyphens(Kiosk):
+    """An office's name is told unless its phone number is written in one piece."""
+
+    def render(self, owed: Owed) -> Document:
+        """Put the name into the text."""
+        document = super().render(owed)
+        office = owed.update and owed.update.event.office
+        return _restated(document, text=office.name) if office and "13911112222" not in office.name else document
+
+
 @fails("correction_takes_back")
 class RepeatsWhatItShouldTakeBack(Kiosk):
     """A correction is told as what it corrects."""
