@@ -48,6 +48,7 @@ __all__ = [
     "Document",
     "Explains",
     "Inbound",
+    "Labels",
     "Outbound",
     "Owed",
     "OwedRefusal",
@@ -278,6 +279,15 @@ class Traced(Protocol):
 
     def trace(self, waybill_no: WaybillNo, source: Source) -> Conversation["tuple[Telling, ...] | Outcome"]:
         """Fetch all events of an item, as they would have been pushed; an Outcome where it says nothing."""
+        ...
+
+
+@runtime_checkable
+class Labels(Protocol):
+    """A backend that makes the label of an item itself."""
+
+    def label(self, waybill_no: WaybillNo, source: Source) -> Conversation["bytes | Outcome"]:
+        """Fetch an item's label as a PDF; an Outcome where it gives none."""
         ...
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from govpost.adapters.base import Adapter, Inbound, Outbound, Polled, Receives
+from govpost.adapters.base import Adapter, Inbound, Labels, Outbound, Polled, Receives
 from govpost.adapters.manifest import Manifest, Role
 from govpost.adapters.registry import load_adapter
 from govpost.gateway.check import uncovered
@@ -43,6 +43,7 @@ from govpost.schemas import (
     Headers,
     Noted,
     OrderContent,
+    Outcome,
     Place,
     Placed,
     Problem,
@@ -52,7 +53,8 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.errors import ConfigurationError, LedgerUnavailableError
+from govpost.schemas.errors import BreakageError, ConfigurationError, LedgerUnavailableError
+from govpost.schemas.identifiers import WaybillNo
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE
 
 __all__ = ["Gateway", "GatewayMeter", "SystemRuntime"]
@@ -383,6 +385,21 @@ class Gateway:
             self._wake((*self.portals, *self.backends))
         if recorded.waybill_differs:
             _log.error("waybill.differs", order_id=order_id)
+
+    def fetch_label(self, backend: str, waybill_no: WaybillNo) -> bytes | Outcome:
+        """Have a backend make the label of an item, as a PDF; an Outcome where it gives none.
+
+        Raises KeyError for an unknown backend, TypeError for one that makes no labels.
+        """
+        runtime = self.backends[backend]
+        if runtime.destination is None or not isinstance(runtime.adapter, Labels):
+            raise TypeError(f"{backend} makes no labels")
+        gate = SyncGate(self.ledger, runtime.destination, clock=self._clock)
+        with closing(self._sync_transport()) as transport:
+            try:
+                return transport.drive(runtime.adapter.label(waybill_no, self._source), may_send=gate)
+            except BreakageError as error:
+                return error.outcome
 
     def explain(self, order_id: str) -> Explanation:
         """Tell where an order is, what is owed to whom, why it waits, and what happens next and when."""

@@ -13,7 +13,9 @@ from govpost.gateway.cli.exits import Exit
 from govpost.gateway.cli.failures import fail
 from govpost.gateway.cli.options import Config, Json, OrderRef, new_app
 from govpost.gateway.cli.output import print_json
-from govpost.schemas import Leg
+from govpost.gateway.gateway import Gateway
+from govpost.schemas import Leg, Outcome
+from govpost.schemas.identifiers import WaybillNo
 
 __all__ = ["app"]
 
@@ -33,6 +35,9 @@ def label(
     route_code: Annotated[
         str | None, typer.Option("--route-code", help="The post's sorting code; else the destination is written large.")
     ] = None,
+    from_backend: Annotated[
+        bool, typer.Option("--from-backend", help="Fetch the label that the backend makes (EMS does): not masked.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
     config: Config = None,
     json: Json = False,
@@ -40,15 +45,21 @@ def label(
     """Make an order's e-waybill to print, 100 × 150 mm; personal data masked."""
     if json and output == _STDOUT:
         raise typer.BadParameter("--json and -o - both write to stdout")
+    if from_backend and route_code:
+        raise typer.BadParameter("--route-code goes onto our own label; the backend knows its own code")
     which = cast("Leg", leg)
     with opened(config) as gateway:
         record = gateway.ledger.read_order(gateway.ledger.resolve(order))
-    check_leg(record.order, which)
-    number = record.row.waybill_nos.get(which)
-    if number is None:
-        hint = f"`govpost explain {order}` says what it waits for"
-        fail(f"the post has given leg {which} no waybill number yet; {hint}", code=Exit.NOT_DONE)
-    pdf = build_label(record.order, number, leg=which, route_code=route_code)
+        check_leg(record.order, which)
+        number = record.row.waybill_nos.get(which)
+        if number is None:
+            hint = f"`govpost explain {order}` says what it waits for"
+            fail(f"the post has given leg {which} no waybill number yet; {hint}", code=Exit.NOT_DONE)
+        pdf = (
+            _fetch(gateway, record.row.backend, number)
+            if from_backend
+            else build_label(record.order, number, leg=which, route_code=route_code)
+        )
     if output == _STDOUT:
         typer.get_binary_stream("stdout").write(pdf)
         return
@@ -57,6 +68,18 @@ def label(
         print_json({"order_id": record.order.order_id, "leg": which, "waybill_no": number, "path": output})
     else:
         typer.echo(f"{output} is the label of {number}")
+
+
+def _fetch(gateway: Gateway, backend: str, waybill_no: WaybillNo) -> bytes:
+    without = "leave --from-backend out for a label of our own"
+    try:
+        label = gateway.fetch_label(backend, waybill_no)
+    except (KeyError, TypeError):
+        fail(f"backend {backend} makes no labels; {without}", code=Exit.NOT_DONE)
+    if isinstance(label, Outcome):
+        said = f"{label.kind.value} {label.code}".strip()
+        fail(f"backend {backend} gave no label ({said}); try again, or {without}", code=Exit.NOT_DONE)
+    return label
 
 
 def _save(path: Path, data: bytes, *, replace: bool) -> None:

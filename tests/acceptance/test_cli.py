@@ -255,6 +255,7 @@ def test_every_command_has_help(shop: Shop, command: str) -> None:
         (("label", "01J"), "-o"),
         (("label", "01J", "-o", "-", "--json"), "both write to stdout"),
         (("label", "01J", "-o", "x.pdf", "--leg", "3"), "--leg"),
+        (("label", "01J", "-o", "x.pdf", "--from-backend", "--route-code", "40"), "--route-code goes onto our own"),
     ],
 )
 def test_a_mistyped_command_line_is_a_usage_error(shop: Shop, words: tuple[str, ...], said: str) -> None:
@@ -725,6 +726,15 @@ def test_a_one_way_order_has_no_label_back(shop: Shop, order_id: str) -> None:
     ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"), "--leg", "2")
 
     assert (ended.code, ended.err) == (Exit.NOT_DONE, "govpost: leg: the order is no round trip\n")
+
+
+def test_a_backend_without_labels_is_said(shop: Shop, order_id: str) -> None:
+    """And what to do instead."""
+    ended = shop.call("label", order_id, "-o", str(shop.folder / "x.pdf"), "--from-backend")
+
+    assert ended.code == Exit.NOT_DONE
+    assert ended.err == "govpost: backend post makes no labels; leave --from-backend out for a label of our own\n"
+    assert not (shop.folder / "x.pdf").exists()
 
 
 @pytest.mark.usefixtures("order_id")

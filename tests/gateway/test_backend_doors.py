@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
@@ -13,10 +15,12 @@ import requests
 from ingress_fixtures import Served, served
 
 from govpost.adapters.protocols import sm
+from govpost.gateway.cli.exits import Exit
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.metrics import Metrics
 from govpost.gateway.settings import load_settings
 from govpost.mocks.ems import DEMO_AUTHORIZATION, DEMO_SENDER_NO, DEMO_SIGN_KEY, EmsMock
+from govpost.mocks.faults import FaultKind
 from govpost.mocks.server import MockServer
 from govpost.schemas import OrderContent, Status
 
@@ -232,3 +236,35 @@ def test_a_full_disk_asks_to_push_again(post: Post) -> None:
 def test_a_push_may_be_as_large_as_its_contract_says(post: Post, mebibytes: int, status: int) -> None:
     """More than a portal's request, and not without end."""
     assert post.push([], logitcsInterface="|$4|" + "A" * (mebibytes * 1024 * 1024)).status_code == status
+
+
+# Labels.
+
+
+def label(post: Post, folder: Path, number: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `govpost label --from-backend` beside the daemon."""
+    words = ("label", number, "-o", "-", "--from-backend", "--config", str(folder / "govpost.toml"))
+    return subprocess.run(
+        [sys.executable, "-m", "govpost.gateway.cli", *words], capture_output=True, timeout=60, check=False, cwd=folder
+    )
+
+
+def test_the_backend_s_own_label_is_fetched(post: Post, tmp_path: Path) -> None:
+    """As a PDF, through the command and in the library."""
+    number = post.ledger.read_order(post.place()).row.waybill_nos[1]
+    done = label(post, tmp_path, number)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"%PDF-")
+    assert post.served.gateway.fetch_label("post", number) == done.stdout
+
+
+def test_a_label_that_the_backend_does_not_give_is_said(post: Post, tmp_path: Path) -> None:
+    """What it answered, and what to do; nothing is written."""
+    number = post.ledger.read_order(post.place()).row.waybill_nos[1]
+    post.ems.plan.next(FaultKind.ERROR)
+    done = label(post, tmp_path, number)
+    assert (done.returncode, done.stdout) == (Exit.NOT_DONE, b"")
+    assert b"backend post gave no label (unknown" in done.stderr
+    assert b"leave --from-backend out" in done.stderr
+    with pytest.raises(KeyError):
+        post.served.gateway.fetch_label("nobody", number)
