@@ -36,7 +36,7 @@ def label(
         str | None, typer.Option("--route-code", help="The post's sorting code; else the destination is written large.")
     ] = None,
     from_backend: Annotated[
-        bool, typer.Option("--from-backend", help="Fetch the label that the backend makes (EMS does): not masked.")
+        bool, typer.Option("--from-backend", help="Fetch the label that the backend makes, if it does: not masked.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
     config: Config = None,
