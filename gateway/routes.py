@@ -1,14 +1,13 @@
 """Choose the backend that takes an order: the first of `[[routes]]` that matches, a portal's own `backend` last."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 
 from govpost.gateway.settings import PortalSection, Route
-from govpost.schemas import OrderContent
+from govpost.schemas import Direction, OrderContent
 from govpost.schemas.divisions import division
 
 __all__ = ["Routes"]
-
-_ORDER_KEYS = ("direction", "project", "district")
 
 
 class Routes:
@@ -17,6 +16,7 @@ class Routes:
     def __init__(self, routes: Sequence[Route], portals: Mapping[str, PortalSection]) -> None:
         own = (Route(portal=name, backend=section.backend) for name, section in portals.items() if section.backend)
         self._given = len(routes)
+        self._portals = tuple(portals)
         #: Tried in this order.
         self.table: tuple[Route, ...] = (*routes, *own)
 
@@ -26,7 +26,8 @@ class Routes:
 
     def is_covered(self, portal: str) -> bool:
         """Say whether every order of a portal finds a backend."""
-        return any(route.portal in {None, portal} and not _asks_for_more(route) for route in self.table)
+        end = len(self.table)
+        return end not in self._takers(Route(backend="", portal=portal), before=end)
 
     def warnings(self) -> Iterator[str]:
         """Say what matches nothing."""
@@ -34,17 +35,27 @@ class Routes:
             place = self._place(number)
             if route.district is not None and division(route.district) is None:
                 yield f"{place} district: no division has this code, so it matches nothing; check it"
-            before = next((earlier for earlier in range(number) if _covers(self.table[earlier], route)), None)
-            if before is not None:
-                yield f"{place}: matches nothing, {self._place(before)} takes it all; move it up or remove it"
+            takers = self._takers(route, before=number)
+            if takers and number not in takers:
+                places = ", ".join(self._place(taker) for taker in sorted(takers))
+                yield f"{place}: matches nothing, all goes to {places}; move it up or remove it"
+
+    def _takers(self, route: Route, *, before: int) -> set[int]:
+        """Tell which rows before this one take what a route asks for; `before` itself stands for what they leave over.
+
+        Several may take it together: one for each portal, one for each direction.
+        """
+        portals = self._portals if route.portal is None else (route.portal,)
+        directions = Direction if route.direction is None else (route.direction,)
+        parts = (
+            route.model_copy(update={"portal": portal, "direction": direction})
+            for portal, direction in product(portals, directions)
+        )
+        return {next((row for row in range(before) if _covers(self.table[row], part)), before) for part in parts}
 
     def _place(self, number: int) -> str:
         route = self.table[number]
         return f"[[routes]] no. {number + 1}" if number < self._given else f"[portals.{route.portal}] backend"
-
-
-def _asks_for_more(route: Route) -> bool:
-    return any(getattr(route, key) is not None for key in _ORDER_KEYS)
 
 
 def _matches(route: Route, portal: str, order: OrderContent) -> bool:

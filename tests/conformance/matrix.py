@@ -58,7 +58,11 @@ def _when_unknown(subject: Subject) -> str:
 
 
 def _batches(subject: Subject) -> str:
-    return f"up to {max(subject.manifest.batches.values())}" if subject.manifest.batches else ""
+    if subject.manifest.batches:
+        return f"up to {max(subject.manifest.batches.values())}"
+    settings = subject.adapter_type.factory.Settings.model_json_schema()["properties"]
+    most = settings.get("batch_size", {}).get("maximum")
+    return f"up to {most} with `batch_size`" if most else ""
 
 
 _COLUMNS: Mapping[str, Callable[[Subject], str]] = {

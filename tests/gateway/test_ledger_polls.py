@@ -228,9 +228,14 @@ def test_a_refusal_seen_again_is_said_again(polled: Bench) -> None:
     """After it was settled, and not while it is pending."""
     take(polled, refuse())
     take(polled, refuse())
-    assert told(polled) == [("refused", "R1")]
+    (refusal,) = polled.claim(polled.PORTAL)
+    assert len(polled.lane(refusal.order_id)) == 1
+    take(polled, refuse())
+    polled.settle(refusal)
+    assert told(polled) == []
     take(polled, refuse())
     assert told(polled) == [("refused", "R1")]
+    assert len(polled.lane(refusal.order_id)) == 2
 
 
 def test_a_refusal_that_was_not_said_yet_has_its_newest_reason(polled: Bench) -> None:

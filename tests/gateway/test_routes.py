@@ -101,6 +101,21 @@ def test_orders_go_where_their_route_says(tmp_path: Path, bench: Bench) -> None:
 
 
 OWN = 'backend = "post"\n'
+#: Together these take every order.
+DIRECTIONS = "".join(f'[[routes]]\nbackend = "court"\ndirection = "{way.value}"\n' for way in Direction)
+DIRECTION_PLACES = "[[routes]] no. 1, [[routes]] no. 2, [[routes]] no. 3"
+#: Another portal, with a backend of its own.
+SECOND = '[portals.second]\nadapter = "yukuaiban"\n' + PORTAL.partition("[portals.yukuaiban]\n")[2] + OWN
+
+
+def test_routes_may_take_all_orders_together(tmp_path: Path, bench: Bench) -> None:
+    """A portal needs no `backend` where its routes leave none of its orders over: one for each direction."""
+    path = write(tmp_path, DIRECTIONS, backends=("court",))
+    assert check_settings(load_settings(path)) == []
+    with Gateway.from_toml(path) as gateway:
+        for way in Direction:
+            gateway.place("yukuaiban", bench.content(way.value, direction=way))
+        assert {row.backend for row in gateway.ledger.find_orders().rows} == {"court"}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +131,8 @@ OWN = 'backend = "post"\n'
         (OWN + '[routes]\nbackend = "post"\n', "[routes]: must be a list of sections: [[routes]]"),
         ("", "[portals.yukuaiban] backend: is missing"),
         ('[[routes]]\nbackend = "post"\ndistrict = "500113"\n', "[portals.yukuaiban] backend: is missing"),
+        (DIRECTIONS.replace("round_trip", "to_applicant"), "[portals.yukuaiban] backend: is missing"),
+        (DIRECTIONS + 'project = "50*"\n', "[portals.yukuaiban] backend: is missing"),
     ],
 )
 def test_a_route_that_cannot_be_is_named(tmp_path: Path, text: str, complaint: str) -> None:
@@ -131,28 +148,53 @@ def test_a_route_that_cannot_be_is_named(tmp_path: Path, text: str, complaint: s
         ('backend = "post"\n[[routes]]\nbackend = "court"\ndirection = "round_trip"\n', []),
         (
             '[[routes]]\nbackend = "court"\n[[routes]]\nbackend = "post"\ndirection = "round_trip"\n',
-            ["[[routes]] no. 2: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
+            ["[[routes]] no. 2: matches nothing, all goes to [[routes]] no. 1; move it up or remove it"],
         ),
         (
             'backend = "post"\n[[routes]]\nbackend = "court"\nportal = "yukuaiban"\n',
-            ["[portals.yukuaiban] backend: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
+            ["[portals.yukuaiban] backend: matches nothing, all goes to [[routes]] no. 1; move it up or remove it"],
         ),
         (
             OWN + '[[routes]]\nbackend = "court"\nproject = "50*"\n[[routes]]\nbackend = "post"\nproject = "5001*"\n',
-            ["[[routes]] no. 2: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
+            ["[[routes]] no. 2: matches nothing, all goes to [[routes]] no. 1; move it up or remove it"],
         ),
         (
             OWN
             + '[[routes]]\nbackend = "court"\ndistrict = "500000"\n[[routes]]\nbackend = "post"\ndistrict = "500113"\n',
-            ["[[routes]] no. 2: matches nothing, [[routes]] no. 1 takes it all; move it up or remove it"],
+            ["[[routes]] no. 2: matches nothing, all goes to [[routes]] no. 1; move it up or remove it"],
         ),
         (
             'backend = "post"\n[[routes]]\nbackend = "court"\ndistrict = "999999"\n',
             ["[[routes]] no. 1 district: no division has this code, so it matches nothing; check it"],
         ),
+        (
+            OWN + DIRECTIONS + '[[routes]]\nbackend = "post"\nproject = "50*"\n',
+            [
+                f"{place}: matches nothing, all goes to {DIRECTION_PLACES}; move it up or remove it"
+                for place in ("[[routes]] no. 4", "[portals.yukuaiban] backend")
+            ],
+        ),
+        (
+            OWN
+            + SECOND
+            + '[[routes]]\nbackend = "court"\nportal = "yukuaiban"\n'
+            + '[[routes]]\nbackend = "court"\nportal = "second"\n[[routes]]\nbackend = "post"\n',
+            [
+                f"{place}: matches nothing, all goes to {takers}; move it up or remove it"
+                for place, takers in {
+                    "[[routes]] no. 3": "[[routes]] no. 1, [[routes]] no. 2",
+                    "[portals.yukuaiban] backend": "[[routes]] no. 1",
+                    "[portals.second] backend": "[[routes]] no. 2",
+                }.items()
+            ],
+        ),
+        (
+            OWN + SECOND + DIRECTIONS.replace("[[routes]]\n", '[[routes]]\nportal = "second"\n'),
+            [f"[portals.second] backend: matches nothing, all goes to {DIRECTION_PLACES}; move it up or remove it"],
+        ),
     ],
 )
 def test_what_matches_nothing_is_warned_of(tmp_path: Path, text: str, warnings: list[str]) -> None:
-    """A route behind one that takes all of its orders, and a district that does not exist."""
+    """A route behind one, or several together, that take all of its orders, and a district that does not exist."""
     found = check_settings(load_settings(write(tmp_path, text, backends=("post", "court"))))
     assert [warning for warning in found if "route" in warning or "matches" in warning] == warnings
