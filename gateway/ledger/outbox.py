@@ -1,7 +1,7 @@
-"""Claim what is due, settle what was tried. Every function is part of a unit of the writer.
+"""Claim what is due, settle what was tried, take back what a worker left. Every function is part of a unit of the writer.
 
-A claim leases the heads of lanes to a worker and renders what was never rendered. Settling is conditional on the
-lease number; from a former owner only `taken` still counts.
+What one request carried is settled together. Settling is conditional on the lease number; from a former owner only
+`taken` still counts.
 """
 
 from collections.abc import Mapping, Sequence
