@@ -45,6 +45,7 @@ EVENTS: Mapping[str, str] = {
     "poll.adapter_failed": "an adapter broke while it polled; a person must see why",
     "reconcile.done": "our books were compared with another's",
     "reconcile.failed": "the other's books could not be read and are asked for again",
+    "reconcile.adapter_failed": "an adapter broke while it read the other's books; a person must see why",
     "reconcile.difference": "the books differ, and a person must say which is right",
     "delivery.taken": "the far side has it",
     "delivery.refused": "the far side said no, as it may; what follows in the lane goes on",

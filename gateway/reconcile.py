@@ -19,7 +19,7 @@ from govpost.gateway.ledger.books import Entry
 from govpost.gateway.log import get_logger
 from govpost.gateway.relay import Destination
 from govpost.gateway.transport import AsyncTransport
-from govpost.schemas import Conversation, Outcome, Source, Status
+from govpost.schemas import Conversation, Outcome, OutcomeKind, Source, Status, Telling
 from govpost.schemas.errors import BreakageError, LedgerUnavailableError
 from govpost.schemas.lifecycle import may_move
 
@@ -44,6 +44,8 @@ class DifferenceKind(StrEnum):
     STATUS_DIFFERS = "status_differs"
     #: Something happened to an item that nobody told us.
     EVENT_MISSING = "event_missing"
+    #: A backend refuses to say what happened to an item.
+    UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +196,22 @@ def _trace(
         compared += 1
         for waybill_no in entry.waybill_nos:
             tellings = yield from adapter.trace(waybill_no, source)
-            if isinstance(tellings, Outcome):
+            if not isinstance(tellings, Outcome):
+                differences += _recorded(ledger, backend, entry, tellings)
+            elif tellings.kind is OutcomeKind.REFUSED:
+                # A no to this item; any other outcome speaks of the backend itself.
+                hint = f"{backend} will not say what became of {waybill_no}; ask it"
+                differences.append(_row(entry, DifferenceKind.UNANSWERED, tellings.code, is_healed=False, then=hint))
+            else:
                 return Reconciliation(backend, day, compared, tuple(differences), failure=tellings)
-            for telling in tellings:
-                if ledger.tell(backend, telling).result().status == 201:
-                    theirs = telling.event.status
-                    differences.append(
-                        _row(entry, DifferenceKind.EVENT_MISSING, theirs, is_healed=True, then="recorded")
-                    )
     return Reconciliation(backend, day, compared, tuple(differences))
+
+
+def _recorded(ledger: Ledger, backend: str, entry: Entry, tellings: Iterable[Telling]) -> Iterator[Difference]:
+    for telling in tellings:
+        if ledger.tell(backend, telling).result().status == 201:
+            theirs = telling.event.status
+            yield _row(entry, DifferenceKind.EVENT_MISSING, theirs, is_healed=True, then="recorded")
 
 
 # --- Every night -----------------------------------------------------------------------------------------------
@@ -229,33 +238,34 @@ class Nightly:
         self.has_looked = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, transport: AsyncTransport) -> None:
-        """Compare every night until `stop`."""
+        """Compare every night until `stop`; what is under way then is broken off."""
+        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            try:
-                await self._look(transport)
-            except LedgerUnavailableError as error:
-                _log.error("ledger.unavailable", error=str(error))
+            looking = asyncio.create_task(self._look(transport))
+            await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not looking.done():
+                looking.cancel()
+                await asyncio.wait({looking})
+                break
+            looking.result()
             self.has_looked.set()
-            try:
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await asyncio.wait({stopping}, timeout=_LOOK_EVERY_S)
+        stopping.cancel()
 
     async def _look(self, transport: AsyncTransport) -> None:
         now = self._source.now().astimezone(SHANGHAI)
         if not self._at or now.time() < time.fromisoformat(self._at):
             return
         day = now.date() - timedelta(days=1)
-        for destination in self._destinations:
-            if await asyncio.wrap_future(self._ledger.begin_reconciliation(destination.name, day)):
-                await self._compare(destination, day, transport)
+        try:
+            for destination in self._destinations:
+                if await asyncio.wrap_future(self._ledger.begin_reconciliation(destination.name, day)):
+                    await self._compare(destination, day, transport)
+        except LedgerUnavailableError as error:
+            _log.error("ledger.unavailable", error=str(error))
 
     async def _compare(self, destination: Destination, day: date, transport: AsyncTransport) -> None:
-        gate = AsyncGate(self._ledger, destination, clock=self._source.now)
-        conversation = reconcile(self._ledger, destination, day, self._source, silent_only=True)
-        # Off the loop: between its requests it waits for the ledger.
-        found = await transport.drive(conversation, may_send=gate, is_cpu_heavy=True)
+        found = await self._find(destination, day, transport)
         note(found)
         self._on_done()
         if found.failure is None:
@@ -267,6 +277,18 @@ class Nightly:
                     healed=len(found.differences) - len(found.unhealed),
                 )
             )
+
+    async def _find(self, destination: Destination, day: date, transport: AsyncTransport) -> Reconciliation:
+        gate = AsyncGate(self._ledger, destination, clock=self._source.now)
+        conversation = reconcile(self._ledger, destination, day, self._source, silent_only=True)
+        try:
+            # Off the loop: between its requests it waits for the ledger.
+            return await transport.drive(conversation, may_send=gate, is_cpu_heavy=True)
+        except LedgerUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the night's outermost loop: one system must not stop the others
+            _log.error("reconcile.adapter_failed", system=destination.name, error=type(error).__name__, exc_info=True)
+            return Reconciliation(destination.name, day, failure=Outcome(OutcomeKind.UNKNOWN, code="adapter_failed"))
 
 
 def note(found: Reconciliation) -> None:

@@ -73,14 +73,17 @@ def of_day(connection: Connection, system: str, *, start: datetime, end: datetim
 
 
 def silent(connection: Connection, backend: str, *, since: datetime, most: int) -> tuple[Entry, ...]:
-    """List the numbered orders of a backend that are under way and nothing was heard of since then, oldest first."""
+    """List the numbered orders of a backend that are under way and nothing was heard of since then.
+
+    The last that fell silent come first: those that stay silent for ever must not hide them behind `most`.
+    """
     query = _ENTRIES.where(
         orders.c.backend == backend,
         orders.c.waybill_no.is_not(None),
         orders.c.status.in_([status for status, moves in MOVES.items() if moves]),
         orders.c.updated_at < since,
     )
-    return _read(connection, query.order_by(orders.c.updated_at).limit(most))
+    return _read(connection, query.order_by(orders.c.updated_at.desc()).limit(most))
 
 
 def entries(connection: Connection, portal: str, portal_refs: Sequence[str]) -> tuple[Entry, ...]:

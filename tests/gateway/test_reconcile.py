@@ -2,23 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import logging
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from govpost.adapters.base import Standing
 from govpost.adapters.protocols.shanghai import SHANGHAI
 from govpost.gateway.cli import main
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.reconcile import DifferenceKind, Nightly
+from govpost.gateway.relay import Destination
 from govpost.gateway.transport import AsyncTransport, Timeouts
 from govpost.mocks.ems import EmsMock
 from govpost.mocks.faults import FaultKind
 from govpost.mocks.quanyu_tongban import DEMO_PAASID, DEMO_TOKEN, QuanyuTongbanMock, sample_items
 from govpost.mocks.server import MockServer
-from govpost.schemas import Event, OutcomeKind, Source
+from govpost.schemas import Conversation, Event, Outcome, OutcomeKind, Source
 
 #: The samples are of this day.
 DAY = date(2023, 12, 1)
@@ -77,6 +81,12 @@ class Town:
         found = self.gateway.reconcile("quanyu_tongban", DAY)
         assert found.failure is None
         return [(row.kind, row.portal_ref, row.is_healed) for row in found.differences]
+
+
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the level and the facts of what was logged of one kind."""
+    records = [record for record in caplog.records if isinstance(record.msg, dict)]
+    return [(record.levelname, record.msg) for record in records if record.msg["event"] == event]
 
 
 @pytest.fixture
@@ -158,6 +168,60 @@ def test_what_is_owed_heals_by_itself(town: Town) -> None:
     assert len([row for row in deliveries if row.told_status == "collected"]) == 1
 
 
+def test_what_was_given_up_is_for_a_person(town: Town) -> None:
+    """An update that the portal refused is not sent again behind the back of whoever looks after it."""
+    ref, order_id = next(iter(town.order_ids().items()))
+    del town.portal.items[ref]
+    town.record(order_id, "collected")
+    town.settle()
+    before = town.gateway.ledger.read_deliveries(order_id)
+    assert town.compare() == [(DifferenceKind.THEY_LACK, ref, False)]
+    assert town.gateway.ledger.read_deliveries(order_id) == before
+
+
+def test_a_cancelled_order_need_not_be_known(town: Town) -> None:
+    """A portal may well forget what comes no more."""
+    ref, order_id = next(iter(town.order_ids().items()))
+    town.record(order_id, "cancelled")
+    town.settle()
+    town.portal.forget(ref)
+    assert town.compare() == []
+
+
+@pytest.mark.parametrize(("minute", "day"), [(59, DAY), (60, DAY + timedelta(days=1))])
+def test_a_day_is_one_of_shanghai(town: Town, minute: int, day: date) -> None:
+    """Midnight there is 16:00 UTC: what was accepted before it is of the day, what came after it of the next."""
+    town.now = datetime(2023, 12, 1, 15, 0, tzinfo=UTC) + timedelta(minutes=minute)
+    town.portal.hand_over(_items(4)[3])
+    town.settle()
+    compared = {each: town.gateway.reconcile("post", each).compared for each in (DAY, DAY + timedelta(days=1))}
+    assert compared == {DAY: 3, DAY + timedelta(days=1): 0} | {day: 4 if day == DAY else 1}
+
+
+def test_what_is_left_for_a_person_is_an_error_in_the_log(town: Town, caplog: pytest.LogCaptureFixture) -> None:
+    """What heals is counted only."""
+    (ref, order_id), (lost, other_id), _ = town.order_ids().items()
+    town.record(order_id, "collected")
+    town.record(other_id, "collected")
+    town.settle()
+    town.portal.items[ref].courses[1].append("06")
+    town.portal.items[lost].courses[1].pop()
+    caplog.set_level(logging.INFO, logger="govpost")
+    town.compare()
+    ((level, facts),) = logged(caplog, "reconcile.difference")
+    assert (level, facts["portal_ref"], facts["ours"], facts["theirs"]) == ("ERROR", ref, "collected", "06")
+    ((_, done),) = logged(caplog, "reconcile.done")
+    assert (done["differences"], done["unhealed"]) == (2, 1)
+
+
+def test_comparing_waits_for_its_turn(town: Town) -> None:
+    """The portal takes 20 requests a second, whoever sends them: the next turn is behind the comparison's."""
+    town.now += timedelta(minutes=1)
+    town.compare()
+    turn_at = town.gateway.ledger.take_turn("quanyu_tongban", rate_per_s=20).result()
+    assert turn_at > town.now
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [
@@ -187,6 +251,33 @@ def test_a_backend_s_books_bring_what_was_not_pushed(town: Town) -> None:
     assert town.gateway.reconcile("post", DAY).differences == ()
 
 
+def test_an_item_that_a_backend_will_not_speak_of_is_for_a_person(town: Town) -> None:
+    """What it refuses to say of older items keeps nobody from asking after the newer ones."""
+    strangers = town.order_ids()
+    town.post.reset()
+    item = _items(4)[3]
+    town.portal.hand_over(item)
+    town.settle()
+    town.now += timedelta(hours=1)
+    town.post.play(town.order_ids()[item["SBLSH"]], "delivered")
+    found = town.gateway.reconcile("post", DAY)
+    assert (found.failure, found.compared) == (None, 4)
+    assert {(row.kind, row.portal_ref, row.theirs) for row in found.unhealed} == {
+        (DifferenceKind.UNANSWERED, ref, "B00001") for ref in strangers
+    }
+    assert {row.portal_ref for row in found.differences if row.is_healed} == {item["SBLSH"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [(FaultKind.ERROR, OutcomeKind.UNKNOWN), (FaultKind.BUSY, OutcomeKind.BUSY)]
+)
+def test_a_backend_that_is_not_well_is_asked_no_further(town: Town, kind: FaultKind, outcome: OutcomeKind) -> None:
+    """What speaks of the backend itself ends the comparison."""
+    town.post.plan.next(kind)
+    found = town.gateway.reconcile("post", DAY)
+    assert (found.failure and found.failure.kind, found.compared) == (outcome, 1)
+
+
 def test_who_has_no_books_is_said(town: Town) -> None:
     """A system that keeps none, and one that does not exist."""
     with pytest.raises(KeyError):
@@ -210,29 +301,34 @@ def test_a_round_of_the_command_line(town: Town, capsys: pytest.CaptureFixture[s
 # Every night.
 
 
-def night(town: Town, at: datetime, *, when: str = "02:30") -> list[str]:
+def night(
+    town: Town, at: datetime, *, when: str = "02:30", destinations: Sequence[Destination] | None = None
+) -> list[str]:
     """Let the daemon's nightly comparison look at the clock once; returns whom it asked."""
     town.now = at.astimezone(UTC)
-    asked: list[str] = []
-    destinations = town.gateway.destinations
-    source = Source(now=lambda: town.now, token=lambda: "0" * 32)
-    before = {name: len(mock.requests) for name, mock in (("portal", town.portal), ("post", town.post))}
+    mocks = {"portal": town.portal, "post": town.post}
+    before = {name: len(mock.requests) for name, mock in mocks.items()}
 
     async def look() -> None:
         stop = asyncio.Event()
-        nightly = Nightly(town.gateway.ledger, destinations, source, at=when, on_done=lambda: None)
+        nightly = _nightly(town, town.gateway.destinations if destinations is None else destinations, when=when)
         transport = AsyncTransport(Timeouts(1, 1), connections=1)
         running = asyncio.create_task(nightly.run(stop, transport))
+        looking = asyncio.create_task(nightly.has_looked.wait())
         # One look at the clock; then it would sleep for a minute.
-        await nightly.has_looked.wait()
+        await asyncio.wait({running, looking}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        await running
+        looking.cancel()
         await transport.close()
+        await running
 
     asyncio.run(look())
-    for name, mock in (("portal", town.portal), ("post", town.post)):
-        asked += [name] * (len(mock.requests) > before[name])
-    return asked
+    return [name for name, mock in mocks.items() if len(mock.requests) > before[name]]
+
+
+def _nightly(town: Town, destinations: Sequence[Destination], *, when: str = "02:30") -> Nightly:
+    source = Source(now=lambda: town.now, token=lambda: "0" * 32)
+    return Nightly(town.gateway.ledger, destinations, source, at=when, on_done=lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -254,10 +350,11 @@ def test_a_night_is_compared_once(town: Town) -> None:
 
 
 def test_a_night_that_failed_is_tried_again(town: Town) -> None:
-    """Books that could not be read are asked for again within the hour."""
+    """Books that could not be read are asked for again after an hour: until then somebody may still be at them."""
     at = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI)
     town.portal.plan.next(FaultKind.ERROR)
     night(town, at)
+    assert night(town, at + timedelta(minutes=59)) == []
     assert night(town, at + timedelta(minutes=61)) == ["portal"]
 
 
@@ -269,3 +366,99 @@ def test_what_was_not_pushed_is_found_at_night(town: Town) -> None:
     night(town, datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI))
     town.settle()
     assert town.portal.items[ref].status == "06"
+
+
+def test_who_was_heard_of_is_not_asked_after(town: Town) -> None:
+    """A backend is asked after what was silent for 24 hours; 15 hours are none."""
+    assert night(town, datetime(2023, 12, 2, 3, 0, tzinfo=SHANGHAI)) == ["portal"]
+
+
+def test_the_last_to_fall_silent_are_asked_after_first(town: Town) -> None:
+    """Those that stay silent for ever hide nobody who fell silent since."""
+    silent, _, newest = town.order_ids().values()
+    town.record(silent, "collected")
+    town.record(newest, "collected")
+    found = town.gateway.ledger.silent_orders("post", town.now + timedelta(hours=24), most=2)
+    assert [entry.order_id for entry in found] == [newest, silent]
+
+
+class Broken:
+    """An adapter with a fault of its own."""
+
+    def reconcile(self, day: date, source: Source) -> Conversation[tuple[Standing, ...] | Outcome]:
+        """Stumble over what it did not expect."""
+        yield from ()
+        raise KeyError(day, source)
+
+
+def test_an_adapter_that_breaks_stops_nobody_else(town: Town, caplog: pytest.LogCaptureFixture) -> None:
+    """The others are compared with, a person sees what broke, and it is tried again like any night that failed."""
+    destinations = [Destination("broken", Broken(), None), *town.gateway.destinations]  # type: ignore[arg-type]
+    at = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI)
+    assert night(town, at, destinations=destinations) == ["portal", "post"]
+    assert night(town, at + timedelta(minutes=61), destinations=destinations) == []
+    broke = logged(caplog, "reconcile.adapter_failed")
+    assert [(level, facts["system"], facts["error"]) for level, facts in broke] == [("ERROR", "broken", "KeyError")] * 2
+    assert all("KeyError" in facts["exception"][0] for _, facts in broke)
+
+
+class Endless:
+    """An adapter that never has enough of somebody's books."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.has_asked = threading.Event()
+
+    def reconcile(self, day: date, source: Source) -> Conversation[tuple[Standing, ...] | Outcome]:
+        """Ask again and again."""
+        while True:
+            yield from self.real.reconcile(day, source)
+            self.has_asked.set()
+
+
+def test_stop_breaks_a_comparison_off(town: Town) -> None:
+    """A round of thousands of calls does not hold up the end of the daemon."""
+    adapter = Endless(town.gateway.portals["quanyu_tongban"].adapter)
+    town.now = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI).astimezone(UTC)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        nightly = _nightly(town, [Destination("endless", adapter, None)])  # type: ignore[arg-type]
+        transport = AsyncTransport(Timeouts(1, 1), connections=1)
+        running = asyncio.create_task(nightly.run(stop, transport))
+        assert await asyncio.to_thread(adapter.has_asked.wait, 5)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+        await transport.close()
+
+    asyncio.run(run())
+
+
+class Told(logging.Handler):
+    """Wait for a record of the log."""
+
+    def __init__(self, event: str) -> None:
+        super().__init__()
+        self.event = event
+        self.systems: list[str] = []
+        self.is_full = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note whom it is about."""
+        if isinstance(record.msg, dict) and record.msg["event"] == self.event:
+            self.systems.append(record.msg["system"])
+            if len(self.systems) == 2:
+                self.is_full.set()
+
+
+def test_the_daemon_compares_at_night(town: Town, caplog: pytest.LogCaptureFixture) -> None:
+    """It does so beside its relay, without being asked to."""
+    caplog.set_level(logging.INFO, logger="govpost")
+    town.now = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI).astimezone(UTC)
+    told = Told("reconcile.done")
+    logging.getLogger("govpost").addHandler(told)
+    try:
+        asyncio.run(asyncio.wait_for(town.gateway.arelay(told.is_full), 10))
+    finally:
+        logging.getLogger("govpost").removeHandler(told)
+    assert told.systems == ["quanyu_tongban", "post"]
