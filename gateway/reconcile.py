@@ -284,6 +284,9 @@ class Nightly:
         try:
             # Off the loop: between its requests it waits for the ledger.
             return await transport.drive(conversation, may_send=gate, is_cpu_heavy=True)
+        except asyncio.CancelledError:
+            self._ledger.give_up_reconciliation(destination.name, day)
+            raise
         except LedgerUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the night's outermost loop: one system must not stop the others

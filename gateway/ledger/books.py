@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.adapters.base import DeliveryKind
@@ -16,7 +16,16 @@ from govpost.gateway.ledger.tables import OPEN_STATES, State, deliveries, orders
 from govpost.schemas import OutcomeKind, Status
 from govpost.schemas.lifecycle import MOVES
 
-__all__ = ["Entry", "begin_reconciliation", "end_reconciliation", "entries", "of_day", "retell", "silent"]
+__all__ = [
+    "Entry",
+    "begin_reconciliation",
+    "end_reconciliation",
+    "entries",
+    "give_up_reconciliation",
+    "of_day",
+    "retell",
+    "silent",
+]
 
 #: A comparison that was begun this long ago and never ended may be begun by somebody else.
 _ABANDONED_AFTER = timedelta(hours=1)
@@ -163,4 +172,13 @@ def end_reconciliation(
         update(reconciliations)
         .where(reconciliations.c.system == system, reconciliations.c.day == day)
         .values(ended_at=now, differences=differences, healed=healed)
+    )
+
+
+def give_up_reconciliation(connection: Connection, system: str, day: str) -> None:
+    """Forget that a day's comparison was begun, unless it has ended."""
+    connection.execute(
+        delete(reconciliations).where(
+            reconciliations.c.system == system, reconciliations.c.day == day, reconciliations.c.ended_at.is_(None)
+        )
     )

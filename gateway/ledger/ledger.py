@@ -333,6 +333,10 @@ class Ledger(Reader):
             now=self._clock(),
         )
 
+    def give_up_reconciliation(self, system: str, day: date) -> Future[None]:
+        """End a comparison that was broken off, so that the next may begin at once."""
+        return self._submit(books.give_up_reconciliation, system, day.isoformat())
+
     def keep_proof(self, event: Event) -> Event:
         """Write an event's evidence beside the ledger; raises LedgerUnavailableError."""
         return self._proofs.keep(event)

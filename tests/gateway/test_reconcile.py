@@ -417,7 +417,7 @@ class Endless:
 
 
 def test_stop_breaks_a_comparison_off(town: Town) -> None:
-    """A round of thousands of calls does not hold up the end of the daemon."""
+    """A round of thousands of calls does not hold up the end of the daemon, and the next one takes the night on."""
     adapter = Endless(town.gateway.portals["quanyu_tongban"].adapter)
     town.now = datetime(2023, 12, 3, 3, 0, tzinfo=SHANGHAI).astimezone(UTC)
 
@@ -432,6 +432,7 @@ def test_stop_breaks_a_comparison_off(town: Town) -> None:
         await transport.close()
 
     asyncio.run(run())
+    assert town.gateway.ledger.begin_reconciliation("endless", date(2023, 12, 2)).result()
 
 
 class Told(logging.Handler):
