@@ -1,4 +1,4 @@
-"""Claim what is due, settle what was tried, take back what a worker left. Every function is part of a unit of the writer.
+"""Claim what is due, settle what was tried, take over from the dead. Every function is part of a unit of the writer.
 
 What one request carried is settled together. Settling is conditional on the lease number; from a former owner only
 `taken` still counts.
