@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +73,7 @@ def _owe(settings: Path, url: str, number: int) -> int:
         if {each.result().status for each in recorded} != {201}:
             raise RuntimeError("an event was not recorded")
         path = gateway.ledger.path
-    with sqlite3.connect(path) as ledger:
+    with closing(sqlite3.connect(path)) as ledger:
         owed: int = ledger.execute("SELECT count(*) FROM deliveries WHERE destination = ?", [_PORTAL]).fetchone()[0]
     return owed
 

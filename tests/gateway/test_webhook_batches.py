@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ def place(gateway: Gateway, bench: Bench, count: int) -> list[str]:
     return [gateway.place("yukuaiban", order).order_id for order in orders]
 
 
+def change_store(gateway: Gateway, statement: str) -> None:
+    """Do something to the ledger's file behind its back."""
+    with closing(sqlite3.connect(gateway.ledger.path)) as store:
+        store.execute(statement)
+
+
 def records(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
     """Read what was logged of one kind."""
     logged = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
@@ -121,18 +128,17 @@ def test_one_that_cannot_be_stored_takes_nothing_from_the_others(
     meter, ahead = CountDown(10), [timedelta()]
     with Gateway(load_settings(settings), clock=lambda: utc_now() + ahead[0], meter=meter) as gateway:
         orders = place(gateway, bench, 10)
-        with sqlite3.connect(gateway.ledger.path) as store:
-            store.execute(
-                "CREATE TRIGGER fault BEFORE UPDATE ON deliveries "
-                f"WHEN NEW.order_id = '{orders[3]}' AND NEW.state = 'settled' "
-                "BEGIN SELECT RAISE(ABORT, 'a fault'); END"
-            )
+        change_store(
+            gateway,
+            "CREATE TRIGGER fault BEFORE UPDATE ON deliveries "
+            f"WHEN NEW.order_id = '{orders[3]}' AND NEW.state = 'settled' "
+            "BEGIN SELECT RAISE(ABORT, 'a fault'); END",
+        )
         relay(gateway, meter)
         unnumbered = [row.order_id for row in gateway.ledger.find_orders(limit=100).rows if not row.waybill_nos]
         assert unnumbered == [orders[3]]
         assert [facts["order_id"] for facts in records(caplog, "delivery.not_settled")] == [orders[3]]
-        with sqlite3.connect(gateway.ledger.path) as store:
-            store.execute("DROP TRIGGER fault")
+        change_store(gateway, "DROP TRIGGER fault")
         # What a worker leaves behind unsettled may be on its way for one request's time-out.
         ahead[0] = timedelta(minutes=1)
         gateway.relay(until_idle=True)
