@@ -3,9 +3,9 @@
 import tomllib
 from enum import StrEnum
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from govpost.schemas._model import Model
 from govpost.schemas.errors import ConfigurationError
@@ -65,6 +65,13 @@ class Manifest(Model):
     tells_own_cancel: bool = False
     #: Checks of the conformance suite that do not apply, with the reason.
     exemptions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_batches(self) -> Self:
+        """Refuse batches where a doubtful delivery could neither be asked after nor be sent again."""
+        if self.batches and not (self.has_probe or self.is_idempotent):
+            raise ValueError("batches need has_probe or is_idempotent: what is in doubt may go out again in one")
+        return self
 
 
 def load_manifest(package: str) -> Manifest:

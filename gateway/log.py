@@ -52,7 +52,7 @@ EVENTS: Mapping[str, str] = {
     "delivery.retry_scheduled": "it did not get there and will be tried again",
     "delivery.unknown": "it may have got there; the far side will be asked",
     "delivery.adapter_failed": "an adapter broke; a person must see why",
-    "delivery.not_settled": "what became of it cannot be stored; a person must see why, then restart the gateway",
+    "delivery.not_settled": "what became of it cannot be stored; a person must see why, then replay it",
     "delivery.dead": "it will not be tried again by itself",
     "delivery.replayed": "a person had a dead delivery tried again",
     "delivery.dropped": "a person gave a dead delivery up",

@@ -141,12 +141,26 @@ def _joining(first: Settlement, other: Settlement) -> Settlement:
 
 
 def apart(settlements: Sequence[Settlement]) -> list[list[Settlement]]:
-    """Take apart what one request carried, so that one at fault fails alone; of the destination only the first speaks.
+    """Take apart what the ledger cannot store together, so that one at fault fails alone; one alone goes to a person.
 
-    For when the ledger cannot store all of it together.
+    Of the destination only the first speaks.
     """
+    if len(settlements) == 1:
+        return [[_unstored(settlements[0])]]
     quiet = (replace(each, is_breakage=False, is_lockout=False, is_answer=False) for each in settlements[1:])
     return [[settlements[0]], *([each] for each in quiet)]
+
+
+def _unstored(settlement: Settlement) -> Settlement:
+    outcome = Outcome(OutcomeKind.UNKNOWN, code=DeadReason.NOT_STORED)
+    return replace(
+        settlement,
+        outcome=outcome,
+        next=Next.BURY,
+        due_at=None,
+        is_uncertain=True,
+        dead_reason=DeadReason.NOT_STORED,
+    )
 
 
 def judge(

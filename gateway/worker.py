@@ -17,7 +17,7 @@ from ulid import ULID
 
 from govpost.adapters.base import Document, Outbound, Owed, OwedRefusal, Polled
 from govpost.gateway.gate import AsyncGate, SyncGate
-from govpost.gateway.ledger import Batch, Claims, Ledger, Next, Settled, Settlement
+from govpost.gateway.ledger import Batch, Claims, DeadReason, Ledger, Next, Settled, Settlement
 from govpost.gateway.ledger.workers import InstanceLock
 from govpost.gateway.log import get_logger
 from govpost.gateway.relay import ADAPTER_FAILED, Destination, Tried, apart, attempt, judge_batch
@@ -139,16 +139,16 @@ class _Desk:
 
     @staticmethod
     def take_apart(settlements: Sequence[Settlement], error: Exception) -> list[list[Settlement]]:
-        """Say how to go on where the ledger cannot store an end for a fault of its own: one by one.
+        """Say how to go on where the ledger cannot store an end for a fault of its own: one by one, then for a person.
 
-        One alone stays leased until this worker leaves the ledger, and then is asked after.
+        One that cannot even be buried stays leased until this worker leaves the ledger, and then is asked after.
         """
-        if len(settlements) > 1:
-            return apart(settlements)
-        claim = settlements[0].claim
-        facts = {"destination": claim.destination, "order_id": claim.order_id, "delivery_id": claim.delivery_id}
-        _log.error("delivery.not_settled", error=type(error).__name__, exc_info=error, **facts)
-        return []
+        first = settlements[0]
+        if len(settlements) == 1:
+            claim = first.claim
+            facts = {"destination": claim.destination, "order_id": claim.order_id, "delivery_id": claim.delivery_id}
+            _log.error("delivery.not_settled", error=type(error).__name__, exc_info=error, **facts)
+        return [] if first.dead_reason is DeadReason.NOT_STORED else apart(settlements)
 
     def note_settled(self, first: Settlement, settled: Settled) -> None:
         """Say what a request told of the destination: a pause is a person's business."""

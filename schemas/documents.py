@@ -27,7 +27,8 @@ _SUSPECT = re.compile(r"\\u(?:d[89a-f]|0000)", re.IGNORECASE)
 def dump_json(document: Any) -> bytes:
     """Write JSON without spaces, in UTF-8, members in their order.
 
-    The same bytes as the standard library's, in an eighth of the time; raises ValueError for lone surrogates.
+    The same bytes as the standard library's, but for fractions below 0.0001, in an eighth of the time.
+    Raises ValueError for a lone surrogate.
     """
     return to_json(document)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row
 
 from govpost.adapters.base import DeliveryKind, Document, Owed, OwedRefusal
@@ -103,7 +104,7 @@ class Claiming:
         try:
             owed = self._owed(row, subject)
             body = row.sealed_body and self.sealer.open(row.sealed_body, row=f"deliveries|{row.delivery_id}")
-        except KeyFileError:
+        except (KeyFileError, ValidationError):
             self._bury_unreadable(row)
             return None
         document, unsayable = None, None

@@ -25,6 +25,8 @@ class DeadReason(StrEnum):
     WAIT_TOO_LONG = "wait_too_long"
     #: Its sealed content does not open: it was changed, or the key file lacks its key.
     UNREADABLE = "unreadable"
+    #: What became of it could not be stored: the log says why. Sent again, it is asked after first.
+    NOT_STORED = "not_stored"
 
 
 class Next(StrEnum):

@@ -140,8 +140,13 @@ class Recorder:
             self._insert(connection, order_id, event, source=source, digest=digest, now=now)
             return Recorded(201)
         differs = self._take_waybill(connection, order, event, now=now)
+        is_ahead = event.occurred_at > now + FUTURE_TOLERANCE
         if source == order.backend:
-            self._take_as_evidence(connection, order, event, now=now)
+            self._take_as_evidence(connection, order, event.leg, None if is_ahead else event.status, now=now)
+        if is_ahead:
+            # Without its codes and what it takes back: nothing that truly happens may be matched with it.
+            self._insert(connection, order_id, event, source=source, digest=digest, now=now)
+            return Recorded(201, waybill_differs=differs)
         order = sql.ORDER.on(connection, {"key": order_id}).one()
         moved = self._apply(connection, order, event, source=source, digest=digest, now=now)
         return Recorded(201, moved=moved, waybill_differs=differs)
@@ -184,6 +189,9 @@ class Recorder:
         """Record further waybill numbers of an order's legs."""
         order = sql.ORDER.on(connection, {"key": order_id}).one()
         for leg, number in numbers:
+            if not self._has_leg(connection, order, leg):
+                note(connection, order_id, Notice.WAYBILL_DIFFERS, now=now)
+                continue
             sql.PIECE.on(connection, {"waybill_no": number, "order_id": order_id, "leg": leg})
             self._adopt(connection, order, leg, number, now=now, is_of_piece=True)
 
@@ -207,10 +215,6 @@ class Recorder:
         self, connection: Connection, order: Row[Any], event: Event, *, source: str, digest: bytes, now: datetime
     ) -> bool:
         """Store the event, move what it moves, and owe what is to be told. Returns whether it moved the order."""
-        if event.occurred_at > now + FUTURE_TOLERANCE:
-            # Without its codes and what it takes back: nothing that truly happens may be matched with it.
-            self._insert(connection, order.order_id, event, source=source, digest=digest, now=now)
-            return False
         waiting_revoke = self._waiting_revoke(connection, order, event, source=source)
         revokes = event.revokes or self._newest_with_code(connection, order, event, source=source)
         status = self._status_of(connection, order, event, revokes, source=source)
@@ -408,7 +412,7 @@ class Recorder:
 
     def _number(self, connection: Connection, order: Row[Any], leg: int, waybill_no: str, *, now: datetime) -> bool:
         known = _waybill(order, leg)
-        if known is not None:
+        if known is not None or not self._has_leg(connection, order, leg):
             if known != waybill_no:
                 note(connection, order.order_id, Notice.WAYBILL_DIFFERS, now=now)
             return known != waybill_no
@@ -439,18 +443,19 @@ class Recorder:
             self._move(connection, order.order_id, leg, Status.NUMBERED, now=now)
         self._owe(connection, order, event, event_no, told=Status.NUMBERED, now=now)
 
-    def _is_half_known(self, connection: Connection, order: Row[Any], event: Event) -> bool:
+    def _is_half_known(self, connection: Connection, order: Row[Any], leg: int, status: Status | None) -> bool:
         """Say whether an event leaves open that the backend has all of a placement that reaches it in parts.
 
-        Leg 1 comes before leg 2, and that the item is with the post is what proves that a courier was asked for.
+        Leg 1 comes before leg 2, and that the item is with the post is what proves that a courier was asked for. What
+        the post has cancelled is not placed any further.
         """
-        if order.backend not in self._places_in_parts:
+        if order.backend not in self._places_in_parts or status is Status.CANCELLED:
             return False
         content = self._content(connection, order.order_id)
-        if content.direction is Direction.ROUND_TRIP and event.leg == 1:
+        if content.direction is Direction.ROUND_TRIP and leg == 1:
             return True
         is_fetched = content.direction is not Direction.TO_APPLICANT and content.mode is not Mode.COUNTER
-        return is_fetched and event.status in _PROVES_NO_COLLECTION
+        return is_fetched and status in _PROVES_NO_COLLECTION
 
     def _has_leg(self, connection: Connection, order: Row[Any], leg: int) -> bool:
         return leg == 1 or self._content(connection, order.order_id).direction is Direction.ROUND_TRIP
@@ -458,13 +463,15 @@ class Recorder:
     def _content(self, connection: Connection, order_id: str) -> Order:
         return open_order(self._sealer, order_id, sql.CONTENT.on(connection, {"key": order_id}).scalar_one())
 
-    def _take_as_evidence(self, connection: Connection, order: Row[Any], event: Event, *, now: datetime) -> None:
+    def _take_as_evidence(
+        self, connection: Connection, order: Row[Any], leg: int, status: Status | None, *, now: datetime
+    ) -> None:
         """Settle what a backend's event proves: that it has the order; `cancelled`, that it took a cancel as well."""
-        proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if event.status is Status.CANCELLED else {DeliveryKind.PLACE}
+        proven = {DeliveryKind.PLACE, DeliveryKind.CANCEL} if status is Status.CANCELLED else {DeliveryKind.PLACE}
         lane = Lane(order.order_id, order.backend)
         waiting = sql.OPEN_COMMANDS.on(connection, {"key": order.order_id, "backend_name": order.backend})
         found = [delivery for delivery in waiting if delivery.kind in proven]
-        if found and self._is_half_known(connection, order, event):
+        if found and self._is_half_known(connection, order, leg, status):
             return
         for delivery in found:
             sql.SETTLE_BY_EVIDENCE.on(connection, {"did": delivery.delivery_id, "now": now})

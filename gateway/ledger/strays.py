@@ -2,22 +2,24 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete
+from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from govpost.gateway.ledger._sql import Prepared
 from govpost.gateway.ledger.sealing import Sealer
 from govpost.gateway.ledger.tables import strays
 from govpost.schemas import Event, Telling
+from govpost.schemas.errors import KeyFileError
 
 __all__ = ["Strays", "open_stray"]
 
 _KEEP = Prepared(insert(strays).on_conflict_do_nothing().returning(strays.c.stray_no))
-_TAKE = Prepared(
-    delete(strays)
-    .where(strays.c.source == bindparam("src"), strays.c.waybill_no == bindparam("number"))
-    .returning(strays.c.stray_no, strays.c.event_id, strays.c.sealed)
+_OF_NUMBER = Prepared(
+    select(strays.c.stray_no, strays.c.event_id, strays.c.sealed).where(
+        strays.c.source == bindparam("src"), strays.c.waybill_no == bindparam("number")
+    )
 )
+_FORGET = Prepared(delete(strays).where(strays.c.stray_no == bindparam("no")))
 
 
 class Strays:
@@ -45,8 +47,14 @@ class Strays:
 
     def take(self, connection: Connection, source: str, waybill_no: str) -> list[Event]:
         """Give out what was told of an item, in the order in which it happened, and forget it here."""
-        rows = _TAKE.on(connection, {"src": source, "number": waybill_no}).all()
-        found = [(open_stray(self._sealer, source, row.event_id, row.sealed), row.stray_no) for row in rows]
+        found = []
+        for row in _OF_NUMBER.on(connection, {"src": source, "number": waybill_no}):
+            try:
+                found.append((open_stray(self._sealer, source, row.event_id, row.sealed), row.stray_no))
+            except KeyFileError:  # it stays where it is, for a person, and holds nothing up
+                continue
+        if found:
+            _FORGET.on(connection, [{"no": stray_no} for _, stray_no in found])
         return [event for event, _ in sorted(found, key=lambda each: (each[0].occurred_at, each[1]))]
 
 

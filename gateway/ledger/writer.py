@@ -44,7 +44,8 @@ class Writer:
         driver: Any = engine.dialect.loaded_dbapi
         #: What the driver raises where the store fails; statements are run on it directly (`_sql`).
         self._failures: type[Exception] = driver.Error
-        self._integrity: type[Exception] = driver.IntegrityError
+        #: Of these, what is a unit's own fault: a rule it broke, a value that the store cannot hold.
+        self._faults = (driver.IntegrityError, driver.ProgrammingError, driver.InterfaceError, driver.DataError)
         self._group_size = group_size
         self._group_wait_s = group_wait_s
         self._on_commit = on_commit
@@ -124,7 +125,7 @@ class Writer:
             result = unit(connection)
         except Exception as error:  # whatever a unit raises is its waiter's; the group goes on
             cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, self._failures) and not isinstance(cause, self._integrity):
+            if isinstance(cause, self._failures) and not isinstance(cause, self._faults):
                 # The store itself failed (disk full, I/O): the whole group is in doubt, so nothing of it is kept.
                 raise
             cursor.execute("ROLLBACK TO unit")

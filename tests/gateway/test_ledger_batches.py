@@ -1,10 +1,13 @@
 """Deliveries that travel together: heads and their followers of one call, each with an outcome of its own."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from govpost.adapters.base import Document
+from govpost.adapters.manifest import Manifest
 from govpost.gateway.ledger import Carriage, Next
 from govpost.schemas import OutcomeKind, Status
 
@@ -244,3 +247,13 @@ def test_no_more_batches_than_there_is_room_for(batched: Bench) -> None:
     for order_id in orders(batched, 9):
         live(batched, order_id, "collected")
     assert [len(batch) for batch in batches(batched, most=2)] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_taken"), [({}, False), ({"has_probe": True}, True), ({"is_idempotent": True}, True)]
+)
+def test_batches_need_a_way_out_of_doubt(facts: dict[str, bool], *, is_taken: bool) -> None:
+    """A system that can neither be asked nor be told twice is told one thing at a time."""
+    manifest = {"key": "far", "title": "Far", "wire_version": "1", "roles": ["informed"], "batches": {"update": 4}}
+    with nullcontext() if is_taken else pytest.raises(ValidationError, match="has_probe or is_idempotent"):
+        Manifest.model_validate({**manifest, **facts})

@@ -1,5 +1,7 @@
 """The outbox: what is due to whom, who is at it, and what becomes of it when something breaks."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,6 +9,8 @@ from typing import Any
 import pytest
 
 from govpost.gateway.ledger import DeadReason, Next, Pending
+from govpost.gateway.ledger.keyfile import KeyFile
+from govpost.gateway.ledger.sealing import Sealer
 from govpost.schemas import Cancelled, Outcome, OutcomeKind, Problem, Status
 from govpost.schemas.errors import LedgerError, UnsupportedFeatureError
 
@@ -44,6 +48,26 @@ def test_a_lane_goes_out_in_order_one_at_a_time(bench: Bench) -> None:
         assert bench.claim(bench.PORTAL, worker_id="w2") == ()
         bench.settle(claim)
     assert bench.claim(bench.PORTAL) == ()
+
+
+def test_what_the_store_cannot_hold_is_its_unit_s_own_fault(bench: Bench) -> None:
+    """A code that is no text does not count as a ledger that cannot be written, which would be tried for ever."""
+    order_id = bench.order()
+    claim = bench.claim_one(bench.POST)
+    with pytest.raises(sqlite3.Error):
+        bench.settle(claim, OutcomeKind.BUSY, code=["no text"])
+    assert bench.states(order_id, bench.POST) == [("place", "leased")]
+    assert bench.settle(claim, waybill_no=FIRST)
+
+
+def test_an_order_that_is_none_any_more_is_set_aside(bench: Bench) -> None:
+    """One that opens and does not fit the vocabulary stops its own lane, not the claims."""
+    broken, whole = bench.order("R1"), bench.order("R2")
+    sealed = Sealer(KeyFile.load(bench.key_file)).seal(b"{}", row=f"orders|{broken}")
+    with closing(sqlite3.connect(bench.file)) as store, store:
+        store.execute("UPDATE orders SET sealed = ? WHERE order_id = ?", [sealed, broken])
+    assert [claim.order_id for claim in bench.claim(bench.POST)] == [whole]
+    assert [letter.reason for letter in bench.ledger.dead_letters()] == [DeadReason.UNREADABLE]
 
 
 def test_a_retry_holds_its_lane(bench: Bench) -> None:

@@ -1,12 +1,14 @@
 """What backends push in their own words: whose item it is, what it takes back, and what nobody knows yet."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from govpost.gateway.ledger import Carriage
-from govpost.schemas import Direction, Event, Mode, OutcomeKind, Problem, Query, Status, Telling
+from govpost.schemas import Direction, Event, Mode, Notice, OutcomeKind, Problem, Query, Status, Telling
 
 Bench = Any
 
@@ -262,6 +264,53 @@ def test_a_number_proves_no_courier(bench: Bench, content: dict[str, Any], statu
     bench.claim_one(bench.POST)
     tell(bench, status, order_id=order_id, waybill_no=FIRST)
     assert bench.states(order_id, bench.POST) == [("place", state)]
+
+
+def test_what_the_post_cancelled_is_not_placed_any_further(bench: Bench) -> None:
+    """A round trip whose leg 1 it cancelled has no way back either."""
+    bench.reopen(carriage={bench.POST: Carriage(places_in_parts=True)})
+    order_id = bench.order(direction=Direction.ROUND_TRIP)
+    claim = bench.claim_one(bench.POST)
+    tell(bench, "cancelled", order_id=order_id)
+    assert bench.settle(claim, OutcomeKind.UNKNOWN) is False
+    assert bench.status(order_id) is Status.CANCELLED
+    assert bench.states(order_id, bench.POST) == [("place", "settled")]
+
+
+def test_a_cancel_of_the_future_proves_the_order_and_no_cancel(bench: Bench) -> None:
+    """Whoever told it has the order; that it was cancelled is not so yet."""
+    order_id = bench.order()
+    bench.claim_one(bench.POST)
+    bench.cancel()
+    tell(bench, "cancelled", order_id=order_id, occurred_at=bench.now + timedelta(days=30))
+    assert bench.status(order_id) is Status.ACCEPTED
+    assert bench.states(order_id, bench.POST) == [("place", "settled"), ("cancel", "due")]
+
+
+def test_a_stray_that_does_not_open_holds_nothing_up(bench: Bench) -> None:
+    """The order has its number and what else was told of it; the broken one stays for a person."""
+    for status in ("collected", "in_transit"):
+        tell(bench, status, waybill_no=FIRST)
+    with closing(sqlite3.connect(bench.file)) as store, store:
+        store.execute("UPDATE strays SET sealed = zeroblob(60) WHERE stray_no = 1")
+    order_id = bench.order()
+    assert bench.settle(bench.claim_one(bench.POST), waybill_no=FIRST)
+    assert bench.status(order_id) is Status.IN_TRANSIT
+    with closing(sqlite3.connect(bench.file)) as store:
+        assert store.execute("SELECT stray_no FROM strays").fetchall() == [(1,)]
+
+
+def test_a_number_of_a_way_back_that_there_is_not_is_for_a_person(bench: Bench) -> None:
+    """It is not told, and takes no event with it."""
+    tell(bench, "collected", waybill_no=SECOND)
+    order_id = bench.order()
+    bench.settle(
+        bench.claim_one(bench.POST), waybill_no=FIRST, return_waybill_no=SECOND, more_waybill_nos=((2, THIRD),)
+    )
+    assert bench.ledger.read_order(order_id).row.waybill_nos == {1: FIRST}
+    assert [notice.kind for notice in bench.ledger.read_notices(order_id)] == [Notice.WAYBILL_DIFFERS] * 2
+    assert bench.tell_all() == ["numbered"]
+    assert [stray.waybill_no for stray in bench.ledger.strays()] == [SECOND]
 
 
 def test_an_order_that_goes_one_way_has_no_second_leg(bench: Bench) -> None:

@@ -177,6 +177,14 @@ def test_taken_apart_only_the_first_speaks_of_the_destination(claim: Claim) -> N
     assert not any(each.is_answer for (each,) in alone[1:])
 
 
+def test_one_alone_that_cannot_be_stored_goes_to_a_person(claim: Claim) -> None:
+    """As in doubt, whatever its outcome was, so that it is asked after before it is sent again."""
+    (taken,) = judged_together(claim, OutcomeKind.TAKEN)
+    (((buried,)),) = apart([taken])
+    assert (buried.next, buried.dead_reason, buried.is_uncertain) == (Next.BURY, DeadReason.NOT_STORED, True)
+    assert buried.outcome.kind is OutcomeKind.UNKNOWN
+
+
 # What is done before.
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from govpost.gateway.gateway import Gateway
+from govpost.gateway.ledger import DeadReason
 from govpost.gateway.metrics import Metrics
 from govpost.gateway.settings import load_settings
 from govpost.gateway.worker import utc_now
@@ -125,8 +126,8 @@ def test_one_that_cannot_be_stored_takes_nothing_from_the_others(
     settings: Path, bench: Bench, postal_mock: PostalMock, caplog: pytest.LogCaptureFixture, relay: Relay
 ) -> None:
     """A fault of the store at one of ten: the others have their numbers, a person is told, nothing is sent twice."""
-    meter, ahead = CountDown(10), [timedelta()]
-    with Gateway(load_settings(settings), clock=lambda: utc_now() + ahead[0], meter=meter) as gateway:
+    meter = CountDown(10)
+    with Gateway(load_settings(settings), meter=meter) as gateway:
         orders = place(gateway, bench, 10)
         change_store(
             gateway,
@@ -138,9 +139,33 @@ def test_one_that_cannot_be_stored_takes_nothing_from_the_others(
         unnumbered = [row.order_id for row in gateway.ledger.find_orders(limit=100).rows if not row.waybill_nos]
         assert unnumbered == [orders[3]]
         assert [facts["order_id"] for facts in records(caplog, "delivery.not_settled")] == [orders[3]]
+        (letter,) = gateway.ledger.dead_letters()
+        assert (letter.order_id, letter.reason) == (orders[3], DeadReason.NOT_STORED)
+        change_store(gateway, "DROP TRIGGER fault")
+        gateway.ledger.replay(letter.delivery_id)
+        gateway.relay(until_idle=True)
+        assert all(row.waybill_nos for row in gateway.ledger.find_orders(limit=100).rows)
+    assert set(postal_mock.placements.values()) == {1}
+    assert len(postal_mock.placements) == 10
+
+
+def test_one_that_cannot_be_buried_either_stays_leased(
+    settings: Path, bench: Bench, postal_mock: PostalMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is asked after, or sent again, once its worker has left the ledger."""
+    ahead = [timedelta()]
+    with Gateway(load_settings(settings), clock=lambda: utc_now() + ahead[0]) as gateway:
+        (order_id,) = place(gateway, bench, 1)
+        change_store(
+            gateway,
+            "CREATE TRIGGER fault BEFORE UPDATE ON deliveries WHEN NEW.state IN ('settled', 'dead') "
+            "BEGIN SELECT RAISE(ABORT, 'a fault'); END",
+        )
+        gateway.relay(until_idle=True)
+        assert [facts["order_id"] for facts in records(caplog, "delivery.not_settled")] == [order_id] * 2
         change_store(gateway, "DROP TRIGGER fault")
         # What a worker leaves behind unsettled may be on its way for one request's time-out.
         ahead[0] = timedelta(minutes=1)
         gateway.relay(until_idle=True)
-        assert all(row.waybill_nos for row in gateway.ledger.find_orders(limit=100).rows)
+        assert gateway.ledger.read_order(order_id).row.waybill_nos
     assert set(postal_mock.placements.values()) == {1}
