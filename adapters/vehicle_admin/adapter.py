@@ -124,7 +124,8 @@ class VehicleAdmin:
         commands: list[Place | Refuse] = [
             read_record(record, self._offices[glbm], offices=self._offices) for record in answer.records
         ]
-        if is_full and window.is_one_second:
+        # A wrong count alone says nothing of what lies beyond; it too is asked again with the next round.
+        if window.is_one_second and len(answer.records) >= MOST_RECORDS:
             commands.append(note_unread(glbm, _condition(glbm, window)))
         after = round_.answered(glbm, list(_times(answer)), is_full=is_full, now=now)
         return Page(tuple(commands), after.cursor, after.has_more)

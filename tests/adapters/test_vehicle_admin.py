@@ -572,6 +572,8 @@ class _Portal:
         self.taken = set()
         self.asked = Counter()
         self.fails = {}
+        #: How many more it says there are than come.
+        self.miscounts_by = 0
 
     def answer(self, request):
         """Answer a query; a record is a pair of glbm and second, and its lsh is its place."""
@@ -590,7 +592,8 @@ class _Portal:
             for lsh, (office, at) in enumerate(self.records)
             if office == glbm and start <= at < end and lsh not in self.taken
         ]
-        return _found(*open_[:100])
+        came = open_[:100]
+        return _found(*came, rownum=len(came) + self.miscounts_by)
 
 
 def _drive(conversation, far):
@@ -726,6 +729,18 @@ def test_a_second_that_is_full_is_taken_and_said():
     far.taken |= set(range(150))
     _, condition = _inner(next(portal.poll(cursor, _source(NOW + timedelta(minutes=2)))))
     assert condition["kssj"] == _said("2023-12-01 08:51:00")
+
+
+def test_a_wrong_count_is_no_full_second():
+    """Nobody is told of records that there may not be; what came is taken, and asked for again with the next round."""
+    portal, at = _build(), NOW.replace(microsecond=0) - timedelta(hours=3)
+    far = _Portal([(GLBM, at)] * 2)
+    far.miscounts_by = 1
+    commands, cursor = [], ""
+    while len(commands) < 4:
+        page = _drive(portal.poll(cursor, _source()), far)
+        commands, cursor = [*commands, *page.commands], page.cursor
+    assert [command for command in commands if isinstance(command, Refuse)] == []
 
 
 @pytest.mark.parametrize(("came", "rownum"), [(2, 3), (0, 1), (99, 100), (2, 100)])
