@@ -53,7 +53,12 @@ from govpost.schemas import (
     WireReply,
     WireRequest,
 )
-from govpost.schemas.errors import BreakageError, ConfigurationError, LedgerUnavailableError
+from govpost.schemas.errors import (
+    BreakageError,
+    ConfigurationError,
+    LedgerUnavailableError,
+    UnsupportedFeatureError,
+)
 from govpost.schemas.identifiers import WaybillNo
 from govpost.schemas.lifecycle import FUTURE_TOLERANCE
 
@@ -389,11 +394,11 @@ class Gateway:
     def fetch_label(self, backend: str, waybill_no: WaybillNo) -> bytes | Outcome:
         """Have a backend make the label of an item, as a PDF; an Outcome where it gives none.
 
-        Raises KeyError for an unknown backend, TypeError for one that makes no labels.
+        Raises UnsupportedFeatureError for one that makes no labels, or is not in the settings.
         """
-        runtime = self.backends[backend]
-        if runtime.destination is None or not isinstance(runtime.adapter, Labels):
-            raise TypeError(f"{backend} makes no labels")
+        runtime = self.backends.get(backend)
+        if runtime is None or runtime.destination is None or not isinstance(runtime.adapter, Labels):
+            raise UnsupportedFeatureError("label", f"backend {backend} makes none")
         gate = SyncGate(self.ledger, runtime.destination, clock=self._clock)
         with closing(self._sync_transport()) as transport:
             try:

@@ -15,6 +15,7 @@ from govpost.gateway.cli.options import Config, Json, OrderRef, new_app
 from govpost.gateway.cli.output import print_json
 from govpost.gateway.gateway import Gateway
 from govpost.schemas import Leg, Outcome
+from govpost.schemas.errors import UnsupportedFeatureError
 from govpost.schemas.identifiers import WaybillNo
 
 __all__ = ["app"]
@@ -74,7 +75,7 @@ def _fetch(gateway: Gateway, backend: str, waybill_no: WaybillNo) -> bytes:
     without = "leave --from-backend out for a label of our own"
     try:
         label = gateway.fetch_label(backend, waybill_no)
-    except (KeyError, TypeError):
+    except UnsupportedFeatureError:
         fail(f"backend {backend} makes no labels; {without}", code=Exit.NOT_DONE)
     if isinstance(label, Outcome):
         said = f"{label.kind.value} {label.code}".strip()

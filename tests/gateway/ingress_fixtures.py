@@ -20,6 +20,7 @@ from govpost.gateway.gateway import Gateway
 from govpost.gateway.ingress import Bound, serve
 from govpost.gateway.metrics import Metrics
 from govpost.gateway.settings import load_settings
+from govpost.mocks.ems import DEMO_AUTHORIZATION, DEMO_SENDER_NO, DEMO_SIGN_KEY
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "examples.json").read_text("utf-8"))
 EXAMPLE = EXAMPLES["yukuaiban"]
@@ -55,6 +56,21 @@ backend = "post"
 adapter = "webhook"
 url = "http://127.0.0.1:1/orders"
 secret = "s3cret-of-backend-0123456789abcdef"
+"""
+
+#: A portal that nobody answers for, and EMS as its backend, at the address that is put in.
+EMS_SECTIONS = f"""[portals.yukuaiban]
+base_url = "http://127.0.0.1:1"
+app_id = "3f0c2a9e-5b1d-4e7a-9c44-0a1b2c3d4e5f"
+app_secret = "secret"
+app_key = "AAECAwQFBgcICQoLDA0ODw=="
+backend = "post"
+[backends.post]
+adapter = "ems"
+url = "%s"
+sender_no = "{DEMO_SENDER_NO}"
+authorization = "{DEMO_AUTHORIZATION}"
+sign_key = "{DEMO_SIGN_KEY}"
 """
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 import requests
-from ingress_fixtures import Served, served
+from ingress_fixtures import EMS_SECTIONS, Served, served
 
 from govpost.adapters.protocols import sm
 from govpost.gateway.cli.exits import Exit
 from govpost.gateway.gateway import Gateway
 from govpost.gateway.metrics import Metrics
 from govpost.gateway.settings import load_settings
-from govpost.mocks.ems import DEMO_AUTHORIZATION, DEMO_SENDER_NO, DEMO_SIGN_KEY, EmsMock
+from govpost.mocks.ems import DEMO_SENDER_NO, DEMO_SIGN_KEY, EmsMock
 from govpost.mocks.faults import FaultKind
 from govpost.mocks.server import MockServer
 from govpost.schemas import OrderContent, Status
+from govpost.schemas.errors import UnsupportedFeatureError
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 KEY = base64.b64decode(DEMO_SIGN_KEY)
@@ -49,19 +50,7 @@ port = 0
 retry_base_s = 0.01
 retry_cap_s = 0.05
 idle_poll_s = 0.05
-[portals.yukuaiban]
-base_url = "http://127.0.0.1:1"
-app_id = "3f0c2a9e-5b1d-4e7a-9c44-0a1b2c3d4e5f"
-app_secret = "secret"
-app_key = "AAECAwQFBgcICQoLDA0ODw=="
-backend = "post"
-[backends.post]
-adapter = "ems"
-url = "%s"
-sender_no = "{DEMO_SENDER_NO}"
-authorization = "{DEMO_AUTHORIZATION}"
-sign_key = "{DEMO_SIGN_KEY}"
-"""
+{EMS_SECTIONS}"""
 COURIER = "邮递员李某某 13900000000"
 
 
@@ -266,5 +255,5 @@ def test_a_label_that_the_backend_does_not_give_is_said(post: Post, tmp_path: Pa
     assert (done.returncode, done.stdout) == (Exit.NOT_DONE, b"")
     assert b"backend post gave no label (unknown" in done.stderr
     assert b"leave --from-backend out" in done.stderr
-    with pytest.raises(KeyError):
+    with pytest.raises(UnsupportedFeatureError):
         post.served.gateway.fetch_label("nobody", number)

@@ -5,27 +5,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+from ingress_fixtures import EMS_SECTIONS
+
 from govpost.gateway.gateway import Gateway
-from govpost.mocks.ems import DEMO_AUTHORIZATION, DEMO_SENDER_NO, DEMO_SIGN_KEY, EmsMock
+from govpost.mocks.ems import EmsMock
 from govpost.mocks.faults import FaultKind
 from govpost.mocks.server import MockServer
 from govpost.schemas import OrderContent, Placed, Status
 
 SAMPLE = Path(__file__).parents[2] / "schemas" / "wire" / "ems" / "samples" / "round_trip.order.json"
-SETTINGS = f"""
-[portals.yukuaiban]
-base_url = "http://127.0.0.1:1"
-app_id = "3f0c2a9e-5b1d-4e7a-9c44-0a1b2c3d4e5f"
-app_secret = "secret"
-app_key = "AAECAwQFBgcICQoLDA0ODw=="
-backend = "post"
-[backends.post]
-adapter = "ems"
-url = "%s"
-sender_no = "{DEMO_SENDER_NO}"
-authorization = "{DEMO_AUTHORIZATION}"
-sign_key = "{DEMO_SIGN_KEY}"
-"""
 
 
 def test_a_push_of_leg_1_does_not_stop_leg_2_from_being_placed(tmp_path: Path, ems_server: MockServer[EmsMock]) -> None:
@@ -37,7 +25,7 @@ def test_a_push_of_leg_1_does_not_stop_leg_2_from_being_placed(tmp_path: Path, e
     sample = json.loads(SAMPLE.read_text("utf-8"))
     content = OrderContent.model_validate({name: sample[name] for name in OrderContent.model_fields if name in sample})
     path = tmp_path / "govpost.toml"
-    path.write_text(SETTINGS % ems.open_url, encoding="utf-8")
+    path.write_text(EMS_SECTIONS % ems.open_url, encoding="utf-8")
     with Gateway.from_toml(path, clock=lambda: now[0]) as gateway:
         gateway.ledger.pause_destination("yukuaiban", reason="nobody is there")
         placed = gateway.place("yukuaiban", content)
